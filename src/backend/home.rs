@@ -1,0 +1,50 @@
+//! The runtime that reads what the workers send: the one the pool was made in, as long as it surely runs.
+//!
+//! A current-thread runtime runs only inside its own `block_on`. As soon as a call comes from anywhere else, the
+//! crate's own runtime reads along, so that nobody waits for results that no one fetches.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::os::background;
+
+/// Where the links of a pool are read.
+#[derive(Debug)]
+pub(crate) struct Home {
+    made_in: Handle,
+    /// `made_in` may stand still.
+    may_stand_still: bool,
+    in_background: AtomicBool,
+}
+
+impl Home {
+    /// The runtime of this call, or the crate's own.
+    pub(crate) fn here() -> io::Result<Self> {
+        let background = background()?;
+        let made_in = Handle::try_current().unwrap_or_else(|_| background.clone());
+        let own = made_in.id() == background.id();
+        let may_stand_still = !own && made_in.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        Ok(Self { made_in, may_stand_still, in_background: AtomicBool::new(false) })
+    }
+
+    /// The runtime that reads a new link.
+    pub(crate) fn runtime(&self) -> &Handle {
+        if self.in_background.load(Ordering::Acquire) { background_again() } else { &self.made_in }
+    }
+
+    /// Notes a call from the current context. If all links must be read in the background from now on, its runtime.
+    pub(crate) fn visit(&self, blocking: bool) -> Option<&'static Handle> {
+        if !self.may_stand_still || self.in_background.load(Ordering::Acquire) {
+            return None;
+        }
+        let at_home = !blocking && Handle::try_current().is_ok_and(|here| here.id() == self.made_in.id());
+        let moves = !at_home && !self.in_background.swap(true, Ordering::AcqRel);
+        moves.then(background_again)
+    }
+}
+
+fn background_again() -> &'static Handle {
+    background().expect("a home has started the background runtime, which never ends")
+}

@@ -1,0 +1,111 @@
+//! Where workers come from: the one seam between what is decided and where it runs.
+//!
+//! No function pointer, address or descriptor leaves this floor upwards; a later backend may start its workers on
+//! other machines.
+
+mod home;
+mod spawn;
+mod thread;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::{Error, Exit, Result};
+use crate::os::Start;
+use crate::task::{Setup, Task};
+use crate::wire::{CallHead, Configure, Reply};
+
+pub(crate) use home::Home;
+pub(crate) use spawn::Spawn;
+pub(crate) use thread::Threads;
+
+/// One start of a worker; never used again, not even for its replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WorkerId(pub(crate) u64);
+
+/// How all workers of a pool are to be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Profile {
+    pub(crate) configure: Configure,
+    pub(crate) setup: Option<Setup>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) current_dir: Option<PathBuf>,
+}
+
+/// One worker to start.
+pub(crate) struct StartRequest {
+    pub(crate) worker: WorkerId,
+    pub(crate) index: usize,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) events: Arc<dyn Events>,
+}
+
+/// A call on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) head: CallHead,
+    pub(crate) task: Task,
+    pub(crate) records: Bytes,
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    /// Why the pool itself has ended it, if it did for the worker's own fault.
+    pub(crate) fault: Option<String>,
+}
+
+/// Starts workers of one kind.
+#[async_trait]
+pub(crate) trait Backend: Send + Sync {
+    /// Can its workers run this task?
+    fn check(&self, task: Task) -> Result<()>;
+
+    /// Starts a worker and waits until it takes calls. Dropping the future ends what was started.
+    async fn start(&self, request: StartRequest) -> Result<Arc<dyn Link>>;
+}
+
+/// The pool's end of one worker. No method waits.
+pub(crate) trait Link: Send + Sync {
+    /// The process, or the thread where the worker is one.
+    fn id(&self) -> u32;
+    /// Has this runtime read what the worker sends, too.
+    fn attend(self: Arc<Self>, runtime: &tokio::runtime::Handle);
+    /// Enters a call on the board. Comes before its `send`.
+    fn enter(&self, slot: u8, call: u64);
+    fn send(self: Arc<Self>, call: Call);
+    /// Takes a call back unless it has started.
+    fn revoke(&self, slot: u8, call: u64) -> bool;
+    /// Asks the task in this slot to end early.
+    fn cancel(&self, slot: u8);
+    /// How far a call had come; settled only once the worker is gone.
+    fn progress(&self, slot: u8, call: u64) -> Start;
+    /// Results of a call that a dead worker had finished and not sent, behind the first `received`.
+    fn unsent(&self, call: u64, received: u32) -> Option<(u32, Vec<u8>)>;
+    /// Nothing more will come: the worker ends when it has done what was sent.
+    fn stop(self: Arc<Self>);
+    /// Ends the worker now, whatever it does.
+    fn kill(&self);
+}
+
+/// What workers tell. Called from any thread, never while the pool holds its lock.
+pub(crate) trait Events: Send + Sync {
+    /// Results have come.
+    ///
+    /// # Errors
+    ///
+    /// Why the worker must not be trusted any more.
+    fn reply(&self, worker: WorkerId, reply: Reply, records: Bytes) -> Result<(), String>;
+
+    /// The worker is gone, and everything it sent has been told. Comes once for each link.
+    fn gone(&self, worker: WorkerId, end: End);
+}
+
+fn foreign(task: Task) -> Error {
+    Error::ForeignTask { task: task.name().into() }
+}

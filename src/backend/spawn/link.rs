@@ -1,0 +1,330 @@
+//! The pool's end of one child process.
+//!
+//! Whoever has something to send writes it, and whoever finds something to read delivers it: `pump` may be called
+//! from any thread at any time. One reader task on the pool's runtime sees to it that it is called at all.
+//!
+//! Death is judged in this order: the process is gone (pidfd), what it had sent is read (`pump`), what it had
+//! finished is taken from the board, and only then the pool is told.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::codec::Decoder as _;
+
+use super::outbox::{Flushed, Outbox};
+use crate::backend::{Call, End, Events, Home, Link, StartRequest, WorkerId};
+use crate::error::Exit;
+use crate::os::{self, Board, Killer, Start, background};
+use crate::wire::{Codec, Frame, Order, Report, Run, codec, split};
+
+/// A worker that closes its pipe and does not end within this time is killed.
+const END_AFTER_CLOSING: Duration = Duration::from_millis(100);
+
+pub(super) struct SpawnLink {
+    worker: WorkerId,
+    pid: u32,
+    killer: Killer,
+    /// The worker ends when this does.
+    _control: OwnedFd,
+    orders: OwnedFd,
+    outbox: Mutex<Outbox>,
+    reports: OnceLock<Receiver>,
+    inbox: Mutex<Inbox>,
+    board: Board,
+    events: Arc<dyn Events>,
+    home: Arc<Home>,
+    /// Told when the worker is gone, so that readers end whoever else holds the pipe.
+    gone: Notify,
+}
+
+struct Inbox {
+    buffer: BytesMut,
+    codec: Codec,
+    state: InboxState,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum InboxState {
+    Open,
+    /// The worker has closed its end, or is gone.
+    Ended,
+    /// What it sent breaks the rules, and nothing more of it is read.
+    Violated(String),
+}
+
+impl SpawnLink {
+    pub(super) fn new(
+        pid: u32,
+        killer: Killer,
+        control: OwnedFd,
+        orders: OwnedFd,
+        board: Board,
+        request: &StartRequest,
+        home: Arc<Home>,
+    ) -> Arc<Self> {
+        let codec = codec(request.profile.configure.max_frame);
+        Arc::new(Self {
+            worker: request.worker,
+            pid,
+            killer,
+            _control: control,
+            orders,
+            outbox: Mutex::default(),
+            reports: OnceLock::new(),
+            inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open }),
+            board,
+            events: Arc::clone(&request.events),
+            home,
+            gone: Notify::new(),
+        })
+    }
+
+    /// The worker takes calls: reads its reports from now on, and waits for its end.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        reports: OwnedFd,
+        ended: impl Future<Output = Exit> + Send + 'static,
+    ) -> io::Result<()> {
+        let runtime = self.home.runtime();
+        let receiver = register(runtime, reports)?;
+        assert!(self.reports.set(receiver).is_ok(), "a worker begins once");
+        runtime.spawn(Reader { link: Arc::clone(self), again: None }.run());
+        let link = Arc::clone(self);
+        // This runs on the background runtime, where the start does.
+        tokio::spawn(async move { link.ended(ended.await) });
+        Ok(())
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a frame, or leaves it to a writer task if the pipe is full.
+    pub(super) fn post(self: &Arc<Self>, frame: Frame) {
+        let mut outbox = self.outbox();
+        outbox.push(frame);
+        self.flush(&mut outbox);
+    }
+
+    fn flush(self: &Arc<Self>, outbox: &mut Outbox) {
+        if !outbox.attended && outbox.flush(&self.orders) == Flushed::PipeIsFull {
+            outbox.attended = true;
+            let writer = Writer { link: Arc::clone(self), finished: false };
+            self.home.runtime().spawn(writer.run());
+        }
+    }
+
+    /// Writes what waits; `WouldBlock` while the pipe is full.
+    fn flush_rest(&self) -> io::Result<()> {
+        let mut outbox = self.outbox();
+        match outbox.flush(&self.orders) {
+            Flushed::PipeIsFull => Err(io::ErrorKind::WouldBlock.into()),
+            Flushed::All => {
+                outbox.attended = false;
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads what there is and delivers it. Never `Ok`: `WouldBlock` when the pipe is empty, another error when
+    /// there is nothing more to come.
+    fn pump(&self) -> io::Result<()> {
+        let mut inbox = self.inbox();
+        let Some(pipe) = self.reports.get() else { return Err(io::ErrorKind::NotConnected.into()) };
+        while inbox.state == InboxState::Open {
+            let read = match os::read_into(pipe, &mut inbox.buffer) {
+                Ok(0) => {
+                    self.end_inbox(&mut inbox);
+                    Ok(())
+                }
+                Ok(_) => self.deliver(&mut inbox),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(why) = read {
+                self.close_inbox(&mut inbox, why);
+            }
+        }
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn deliver(&self, inbox: &mut Inbox) -> Result<(), String> {
+        loop {
+            let frame = inbox.codec.decode(&mut inbox.buffer).map_err(|error| error.to_string())?;
+            let Some(frame) = frame else { return Ok(()) };
+            match split(&frame.freeze())? {
+                (Report::Reply(reply), records) => self.events.reply(self.worker, reply, records)?,
+                (report, _) => return Err(format!("it sent {report:?} out of turn")),
+            }
+        }
+    }
+
+    /// The worker must not be trusted any more, or cannot be heard.
+    fn close_inbox(&self, inbox: &mut Inbox, why: String) {
+        inbox.state = InboxState::Violated(why);
+        self.killer.kill();
+    }
+
+    /// The worker has closed its end: it is ending, or it is made to.
+    fn end_inbox(&self, inbox: &mut Inbox) {
+        inbox.state = InboxState::Ended;
+        let killer = self.killer.clone();
+        if let Ok(background) = background() {
+            background.spawn(async move {
+                let pause = tokio::time::Instant::now() + END_AFTER_CLOSING;
+                tokio::time::sleep_until(pause).await;
+                killer.kill();
+            });
+        }
+    }
+
+    /// The process is gone and reaped.
+    fn ended(&self, exit: Exit) {
+        self.outbox().close();
+        let _nothing_more = self.pump();
+        let fault = match std::mem::replace(&mut self.inbox().state, InboxState::Ended) {
+            InboxState::Violated(why) => Some(why),
+            InboxState::Open | InboxState::Ended => None,
+        };
+        self.gone.notify_waiters();
+        self.gone.notify_one();
+        self.events.gone(self.worker, End { exit, fault });
+    }
+}
+
+impl Link for SpawnLink {
+    fn id(&self) -> u32 {
+        self.pid
+    }
+
+    fn attend(self: Arc<Self>, runtime: &Handle) {
+        let pipe =
+            self.reports.get().expect("a link is known once it has begun").as_fd().try_clone_to_owned();
+        match pipe.and_then(|pipe| register(runtime, pipe)) {
+            Ok(receiver) => drop(runtime.spawn(Reader { link: self, again: Some(receiver) }.run())),
+            Err(error) => self.close_inbox(&mut self.inbox(), format!("its pipe cannot be watched: {error}")),
+        }
+    }
+
+    fn enter(&self, slot: u8, call: u64) {
+        self.board.enter(slot.into(), call);
+    }
+
+    fn send(self: Arc<Self>, call: Call) {
+        let mut outbox = self.outbox();
+        let run = Run { head: call.head, task: outbox.reference(call.task) };
+        outbox.push(Frame::new(&Order::Run(run), call.records));
+        self.flush(&mut outbox);
+    }
+
+    fn revoke(&self, slot: u8, call: u64) -> bool {
+        self.board.revoke(slot.into(), call)
+    }
+
+    fn cancel(&self, slot: u8) {
+        self.board.cancel(slot.into());
+    }
+
+    fn progress(&self, slot: u8, call: u64) -> Start {
+        self.board.progress(slot.into(), call)
+    }
+
+    fn unsent(&self, call: u64, received: u32) -> Option<(u32, Vec<u8>)> {
+        self.board.unsent_results(call, received)
+    }
+
+    fn stop(self: Arc<Self>) {
+        self.post(Frame::new(&Order::Stop, bytes::Bytes::new()));
+    }
+
+    fn kill(&self) {
+        self.killer.kill();
+    }
+}
+
+/// Watches a pipe on a runtime.
+fn register(runtime: &Handle, pipe: OwnedFd) -> io::Result<Receiver> {
+    let _inside = runtime.enter();
+    // Tokio panics where a runtime was built without I/O.
+    let registered = std::panic::catch_unwind(|| Receiver::from_owned_fd(pipe));
+    registered.unwrap_or_else(|_| Err(io::Error::other("the runtime was built without `enable_io`")))
+}
+
+/// Reads a link on one runtime. If the runtime ends before the worker does, the background goes on.
+struct Reader {
+    link: Arc<SpawnLink>,
+    /// Its own registration, if it is not the link's first reader.
+    again: Option<Receiver>,
+}
+
+impl Reader {
+    async fn run(self) {
+        let first = self.link.reports.get();
+        let receiver = self.again.as_ref().or(first).expect("a link is read once it has begun");
+        loop {
+            let gone = self.link.gone.notified();
+            tokio::select! {
+                biased;
+                ready = receiver.readable() => if ready.is_err() { return },
+                () = gone => return,
+            }
+            match receiver.try_io(|| self.link.pump()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let reading = self.link.inbox().state == InboxState::Open;
+        if let (true, Ok(background)) = (reading, background()) {
+            Arc::clone(&self.link).attend(background);
+        }
+    }
+}
+
+/// Writes what a full pipe did not take.
+struct Writer {
+    link: Arc<SpawnLink>,
+    finished: bool,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        let sender = self.link.orders.as_fd().try_clone_to_owned().and_then(Sender::from_owned_fd);
+        let Ok(sender) = sender else { return self.give_up() };
+        while sender.writable().await.is_ok() {
+            if sender.try_io(|| self.link.flush_rest()).is_ok() {
+                self.finished = true;
+                return;
+            }
+        }
+    }
+
+    /// A worker that cannot be written to is of no use.
+    fn give_up(&mut self) {
+        self.finished = true;
+        self.link.outbox().close();
+        self.link.close_inbox(&mut self.link.inbox(), "its pipe cannot be watched".into());
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let (false, Ok(background)) = (self.finished, background()) {
+            background.spawn(Writer { link: Arc::clone(&self.link), finished: false }.run());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Who runs what: a pure ledger that decides, and an engine that does what it says.
+
+mod engine;
+mod lanes;
+mod ledger;
+mod limits;
+mod stats;
+mod unit;
+
+pub use stats::Stats;
+
+pub(crate) use engine::{Engine, EngineConfig, Hold, Ticket};
+pub(crate) use lanes::LaneId;
+pub(crate) use limits::{Limits, Permit};
+pub(crate) use unit::{Piece, Pieces, Sink, Unit};

@@ -1,0 +1,74 @@
+//! What is dispatched: a call, or a chunk of a map's elements, with the place its results go to.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::limits::Permit;
+use crate::error::Error;
+use crate::task::Task;
+use crate::wire::Records;
+
+/// One call or chunk, as it waits and travels.
+pub(crate) struct Unit {
+    pub(crate) task: Task,
+    /// The task's number, which its errors name.
+    pub(crate) id: u64,
+    /// The arguments, one record an element.
+    pub(crate) records: Bytes,
+    pub(crate) elements: u32,
+    pub(crate) sink: Arc<dyn Sink>,
+    /// Its place in a limited queue, given back when it is sent.
+    pub(crate) permit: Mutex<Option<Permit>>,
+}
+
+/// The next results of a unit, in the order of its elements.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) results: Pieces,
+    /// How many elements they are of.
+    pub(crate) elements: u32,
+    /// The unit is settled: nothing more will come.
+    pub(crate) last: bool,
+    /// How long its worker has spent on it so far.
+    pub(crate) elapsed_ns: u64,
+}
+
+#[derive(Debug)]
+pub(crate) enum Pieces {
+    /// One record an element.
+    Records(Bytes),
+    /// All of them failed so.
+    Failed(Error),
+}
+
+/// Where results go. Called from any thread; must neither block nor run the caller's code.
+pub(crate) trait Sink: Send + Sync {
+    fn accept(&self, piece: Piece);
+}
+
+impl Unit {
+    /// The name that errors call the task by.
+    pub(crate) fn name(&self) -> String {
+        format!("{} #{}", self.task.name(), self.id)
+    }
+
+    /// The records from element `done` on.
+    pub(crate) fn records_from(&self, done: u32) -> Bytes {
+        let mut records = Records::new(&self.records);
+        for _ in 0..done {
+            records.next();
+        }
+        self.records.slice_ref(records.rest())
+    }
+
+    /// Gives its place in a limited queue back.
+    pub(crate) fn leave_queue(&self) {
+        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Tells the caller that `elements` of it failed.
+    pub(crate) fn fail(&self, error: Error, elements: u32, last: bool) {
+        self.sink.accept(Piece { results: Pieces::Failed(error), elements, last, elapsed_ns: 0 });
+    }
+}

@@ -1,0 +1,40 @@
+//! The same on threads of this process: for tests, for debuggers, and for work that waits more than it computes.
+//!
+//! Python: `multiprocessing.dummy`, `multiprocessing.pool.ThreadPool`.
+//!
+//! Arguments and results are encoded here too, so that a program that runs on threads runs on processes. A thread cannot be killed: what
+//! a terminated pool was running goes on until it returns, and its result is passed over. A crash takes the whole program along.
+
+use crate::pool::{Kind, Pool, Sealed};
+
+/// Workers that are threads of this process.
+///
+/// # Examples
+///
+/// ```
+/// let pool: multiprocess::Pool<multiprocess::dummy::Threads> = multiprocess::dummy::ThreadPool::new(1)?;
+/// # pool.blocking_shutdown()
+/// # ; Ok::<(), multiprocess::Error>(())
+/// ```
+#[derive(Debug)]
+pub enum Threads {}
+
+impl Sealed for Threads {}
+impl Kind for Threads {
+    const ARE_THREADS: bool = true;
+}
+
+/// A pool of worker threads: everything that a [`ProcessPool`](crate::ProcessPool) can do, in one process.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::dummy::ThreadPool;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = ThreadPool::new(2)?;
+/// assert_eq!(pool.map(|x: u64| x * x, 0..4).await?, [0, 1, 4, 9]);
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+pub type ThreadPool = Pool<Threads>;

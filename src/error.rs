@@ -1,0 +1,252 @@
+//! The one error type: every variant names the step that failed, and where there is one, the task and the worker.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call, or the pool itself, failed.
+///
+/// A task that returns a `Result` of its own is no failure: that `Result` is the task's value and comes back as it is.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::{Error, ProcessPool};
+///
+/// fn reciprocal(n: u32) -> u32 {
+///     1_000 / n
+/// }
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = ProcessPool::new(1)?;
+/// match pool.apply(reciprocal, (0,)).await {
+///     Err(Error::Panicked(panic)) => assert!(panic.message.contains("divide by zero")),
+///     other => panic!("unexpected: {other:?}"),
+/// }
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The task panicked in its worker, which lives on.
+    #[error("task {} panicked at {}: {}", .0.task, .0.location, .0.message)]
+    Panicked(Panic),
+    /// The worker that ran the task ended: it was killed, crashed or exited.
+    #[error("{0}")]
+    WorkerDied(Death),
+    /// The time the caller gave was over. The task itself goes on.
+    #[error("task {task} gave no result within {after:?}")]
+    TimedOut {
+        /// The task that was waited for.
+        task: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The call was cancelled, by its caller or because the pool was terminated or dropped.
+    #[error("task {task} was cancelled")]
+    Cancelled {
+        /// The task that was cancelled.
+        task: String,
+    },
+    /// The result was taken from its handle before.
+    #[error("the result of task {task} was taken before")]
+    Taken {
+        /// The task whose result it was.
+        task: String,
+    },
+    /// The pool takes no more tasks: it was closed, terminated or dropped.
+    #[error("the pool is closed and takes no more tasks")]
+    Closed,
+    /// The pool is still open: `close` or `terminate` it before `join`.
+    #[error("the pool is still open; close or terminate it before joining it")]
+    NotClosed,
+    /// The queue of the pool is full.
+    #[error("the queue of the pool is full")]
+    QueueFull,
+    /// A value could not be encoded: an argument by the caller, a result by the worker.
+    #[error("cannot encode {what} of task {task}: {cause}")]
+    Encode {
+        /// What was to be encoded: `the arguments` or `the result`.
+        what: &'static str,
+        /// The task it belongs to.
+        task: String,
+        /// What the value's `Serialize` said, or the panic it raised.
+        cause: String,
+    },
+    /// Bytes could not be decoded: arguments by the worker, a result by the caller.
+    #[error("cannot decode {what} of task {task}: {cause}")]
+    Decode {
+        /// What was to be decoded: `the arguments` or `the result`.
+        what: &'static str,
+        /// The task it belongs to.
+        task: String,
+        /// What was wrong with the bytes.
+        cause: String,
+    },
+    /// Arguments or a result take more bytes than one frame may have.
+    #[error("{what} of task {task} take {size} bytes, more than the {max} of a frame")]
+    TooLarge {
+        /// What was too large: `the arguments` or `the result`.
+        what: &'static str,
+        /// The task it belongs to.
+        task: String,
+        /// Its encoded size in bytes.
+        size: usize,
+        /// The largest size allowed, set with `max_frame`.
+        max: usize,
+    },
+    /// The iterator that a map reads its input from panicked.
+    #[error("the input of task {} panicked: {}", .0.task, .0.message)]
+    Input(Panic),
+    /// A callback panicked; the value it was called with is lost.
+    #[error("a callback of task {} panicked: {}", .0.task, .0.message)]
+    Callback(Panic),
+    /// The initializer failed in a worker.
+    #[error("the initializer failed: {cause}")]
+    Initializer {
+        /// What it returned or how it panicked.
+        cause: String,
+    },
+    /// Workers ended one after the other before they had done anything, and the pool gave up.
+    #[error("the pool is broken: {} workers in a row failed to start, the last: {}", .causes.len(), last(.causes))]
+    Broken {
+        /// Why each of them failed, the last one last.
+        causes: Vec<Error>,
+    },
+    /// A worker could not be started.
+    #[error("cannot start a worker: {step}: {cause}")]
+    Start {
+        /// What was being done.
+        step: &'static str,
+        /// The error of the operating system.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// The worker runs another build of the program, or speaks another version of the protocol.
+    #[error("the worker does not fit this program: {why}")]
+    Incompatible {
+        /// What differs.
+        why: String,
+    },
+    /// The function is not part of the program's own image, so that no worker has it.
+    #[error("task {task} is not part of the program itself, but of a library loaded at run time")]
+    ForeignTask {
+        /// The name of the function.
+        task: String,
+    },
+    /// An option has a value that it cannot have.
+    #[error("option {option}: {why}")]
+    Option {
+        /// The builder's method.
+        option: &'static str,
+        /// What is wrong with the value.
+        why: String,
+    },
+}
+
+fn last(causes: &[Error]) -> String {
+    causes.last().map_or_else(|| "unknown".into(), ToString::to_string)
+}
+
+impl Error {
+    pub(crate) fn start(step: &'static str, cause: io::Error) -> Self {
+        Self::Start { step, cause: Arc::new(cause) }
+    }
+}
+
+/// A panic, as the process or thread that raised it saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panic {
+    /// The panic message, or a placeholder where its payload is no text.
+    pub message: String,
+    /// File, line and column where it was raised.
+    pub location: String,
+    /// The stack at that moment; empty where none was taken.
+    pub backtrace: String,
+    /// The task that panicked.
+    pub task: String,
+}
+
+impl Panic {
+    pub(crate) fn new(task: &str, message: String) -> Self {
+        let nowhere = "an unknown place".into();
+        Self { message, location: nowhere, backtrace: String::new(), task: task.into() }
+    }
+}
+
+/// The end of a worker, as the task that it ran sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Death {
+    /// The process that ended.
+    pub pid: u32,
+    /// How it ended.
+    pub exit: Exit,
+    /// The task that had started and did not finish, if there was one.
+    pub task: Option<String>,
+}
+
+impl Death {
+    pub(crate) fn new(pid: u32, exit: Exit, task: Option<String>) -> Self {
+        Self { pid, exit, task }
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {} ended with {}", self.pid, self.exit)?;
+        match &self.task {
+            Some(task) => write!(f, " while it ran task {task}"),
+            None => f.write_str(" before it ran a task"),
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Exit {
+    /// It returned or exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Another part of the program has collected the exit status.
+    Unknown,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => match signal_name(*signal) {
+                Some(name) => write!(f, "signal {signal} ({name})"),
+                None => write!(f, "signal {signal}"),
+            },
+            Self::Unknown => f.write_str("an unknown exit status"),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    const NAMES: [(i32, &str); 12] = [
+        (1, "SIGHUP"),
+        (2, "SIGINT"),
+        (3, "SIGQUIT"),
+        (4, "SIGILL"),
+        (6, "SIGABRT"),
+        (7, "SIGBUS"),
+        (8, "SIGFPE"),
+        (9, "SIGKILL"),
+        (11, "SIGSEGV"),
+        (13, "SIGPIPE"),
+        (14, "SIGALRM"),
+        (15, "SIGTERM"),
+    ];
+    NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
+}

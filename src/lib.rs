@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod dispatch;
+pub mod dummy;
+mod error;
+#[expect(unsafe_code, reason = "this floor is where the operating system is met")]
+mod os;
+mod pool;
+mod task;
+mod wire;
+pub mod worker;
+
+pub use dispatch::Stats;
+pub use error::{Death, Error, Exit, Panic, Result};
+pub use pool::{
+    Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,
+};
+pub use task::{Arguments, Awaited, Fallible, InitFn, Outcome, Payload, Plain, TaskFn};

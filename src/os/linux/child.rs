@@ -1,0 +1,156 @@
+//! A child process from its start to its reaping: nothing that goes wrong between the two leaves one behind.
+//!
+//! 1. `std::process::Command` with no `pre_exec`, `uid` or `gid`, which keeps it on `posix_spawn`: a big parent
+//!    starts children as fast as a small one.
+//! 2. Death is told by the pidfd, never by the end of a pipe that a grandchild may hold.
+//! 3. While the child is not reaped, its number and that of its group belong to it: the group is killed first.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::retry_on_intr;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
+    pidfd_open, pidfd_send_signal, waitid, waitpid,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::error::Exit;
+
+/// The image of this very process, even if its file was replaced or deleted.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// What to start: another process of this program.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    /// What `ps` shows.
+    pub(crate) title: OsString,
+    /// Variables set besides those that are inherited.
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// Where it runs, if not where we do.
+    pub(crate) current_dir: Option<PathBuf>,
+    /// What becomes its descriptor 0.
+    pub(crate) control: OwnedFd,
+}
+
+/// A started child that was not reaped yet. Dropping it kills and reaps it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pid: Pid,
+    pidfd: Arc<OwnedFd>,
+    reaped: bool,
+}
+
+/// The right to kill a child, however long it lives: it never hits another process of the same number.
+#[derive(Debug, Clone)]
+pub(crate) struct Killer {
+    pidfd: Arc<OwnedFd>,
+}
+
+/// A child that we cannot watch yet: dropping it kills and reaps it by number.
+struct Unwatched(Pid);
+
+impl Launch {
+    /// Starts the child, in a process group of its own. Blocks for about a millisecond.
+    pub(crate) fn start(self) -> io::Result<Child> {
+        let mut command = Command::new(OURSELVES);
+        command.arg0(&self.title).envs(self.env).stdin(Stdio::from(self.control)).process_group(0);
+        if let Some(directory) = self.current_dir {
+            command.current_dir(directory);
+        }
+        let started = command.spawn()?;
+        let number = i32::try_from(started.id()).expect("a process number is an i32");
+        let unwatched = Unwatched(Pid::from_raw(number).expect("a process number is not 0"));
+        let pidfd = pidfd_open(unwatched.0, PidfdFlags::empty())?;
+        let pid = unwatched.0;
+        std::mem::forget(unwatched);
+        Ok(Child { pid, pidfd: Arc::new(pidfd), reaped: false })
+    }
+}
+
+impl Drop for Unwatched {
+    fn drop(&mut self) {
+        let _gone = kill_process(self.0, Signal::KILL);
+        let _reaped = retry_on_intr(|| waitpid(Some(self.0), WaitOptions::empty()));
+    }
+}
+
+impl Killer {
+    /// Kills the child at once; does nothing if it is gone.
+    pub(crate) fn kill(&self) {
+        let _gone = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+}
+
+impl Child {
+    /// The child's process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// The right to kill it.
+    pub(crate) fn killer(&self) -> Killer {
+        Killer { pidfd: Arc::clone(&self.pidfd) }
+    }
+
+    /// Waits for the child's end, kills what is left of its group, reaps it, and tells how it ended.
+    ///
+    /// Cancel safe in that a child that is no longer waited for is killed and reaped.
+    pub(crate) async fn ended(mut self) -> Exit {
+        let pidfd = Arc::clone(&self.pidfd);
+        // SAFETY: the descriptor is open, always the same, and stays open as long as the registration, which
+        // holds a share of it.
+        let registered = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+        if let Ok(watched) = registered {
+            if watched.readable().await.is_ok() {
+                return self.reap();
+            }
+        }
+        // No room in epoll: a thread of its own waits instead.
+        tokio::task::spawn_blocking(move || {
+            self.wait_blocking();
+            self.reap()
+        })
+        .await
+        .unwrap_or(Exit::Unknown)
+    }
+
+    fn wait_blocking(&self) {
+        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let _readable = retry_on_intr(|| rustix::event::poll(&mut polled, None));
+    }
+
+    fn reap(&mut self) -> Exit {
+        self.reaped = true;
+        let who = || WaitId::PidFd(self.pidfd.as_fd());
+        let seen = retry_on_intr(|| waitid(who(), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+        let Ok(Some(status)) = seen else {
+            // Somebody else has reaped it, so that its number may belong to another process by now.
+            return Exit::Unknown;
+        };
+        let _no_one_left = kill_process_group(self.pid, Signal::KILL);
+        let _status = retry_on_intr(|| waitid(who(), WaitIdOptions::EXITED));
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Exit::Code(code),
+            (None, Some(signal)) => Exit::Signal(signal),
+            (None, None) => Exit::Unknown,
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.killer().kill();
+            self.wait_blocking();
+            self.reap();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The control socket: a pair of sequenced-packet sockets that carries descriptors, and whose end is the news
+//! that the other side is gone.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
+};
+
+/// Descriptors that one message may carry.
+const MOST_DESCRIPTORS: usize = 8;
+
+/// Both ends of a new control socket, closed on exec.
+pub(crate) fn control_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    Ok((super::pipe::lift(ours)?, super::pipe::lift(theirs)?))
+}
+
+/// Sends one message with its descriptors; never waits, the socket's buffer holds what this crate sends.
+pub(crate) fn send(socket: impl AsFd, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors in one message"));
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let sent = retry_on_intr(|| sendmsg(&socket, &[IoSlice::new(message)], &mut ancillary, flags))?;
+    if sent == message.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
+/// Looks at the next message without taking it; its length, at most that of `buffer`.
+pub(crate) fn peek(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (_, length) = retry_on_intr(|| recv(&socket, &mut *buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT))?;
+    Ok(length.min(buffer.len()))
+}
+
+/// Takes the next message and its descriptors, which close on exec.
+pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let message = retry_on_intr(|| {
+        recvmsg(&socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    let mut descriptors = Vec::new();
+    for part in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = part {
+            descriptors.extend(received);
+        }
+    }
+    Ok((message.bytes, descriptors))
+}
+
+/// Blocks until the other side of the socket is gone; anything it says before is passed over.
+pub(crate) fn wait_for_end(socket: impl AsFd) {
+    let mut ignored = [0_u8; 64];
+    while let Ok((_, length)) = retry_on_intr(|| recv(&socket, &mut ignored, RecvFlags::empty())) {
+        if length == 0 {
+            return;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A worker's first steps, before `main`: is this a worker at all, and a clean process out of what was inherited.
+
+use std::ffi::{c_char, c_int};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::net::sockopt::{socket_domain, socket_peercred, socket_type};
+use rustix::net::{AddressFamily, SocketType};
+
+/// Exit code of a worker whose parent is gone.
+pub(crate) const LIFELINE_LOST: i32 = 111;
+
+/// A function that the loader calls before `main`, with the program's arguments and environment.
+pub(crate) type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+
+/// Puts a function among those that the loader calls before `main`, as the static `$name`.
+macro_rules! before_main {
+    ($name:ident = $function:path) => {
+        #[expect(unsafe_code, reason = "the section is what makes the loader call the function")]
+        #[used]
+        // SAFETY: `.init_array` holds pointers to functions of exactly this type.
+        #[unsafe(link_section = ".init_array")]
+        static $name: extern "C" fn(
+            std::ffi::c_int,
+            *const *const std::ffi::c_char,
+            *const *const std::ffi::c_char,
+        ) = $function;
+    };
+}
+pub(crate) use before_main;
+
+unsafe extern "C" {
+    static __init_array_start: [Constructor; 0];
+    static __init_array_end: [Constructor; 0];
+}
+
+/// Calls the constructors that stand behind `own` in the program's array.
+///
+/// A worker never returns from its own, and a task may use what those set up: C++ statics, `inventory`, `ctor`.
+pub(crate) fn run_later_constructors(
+    own: Constructor,
+    argc: c_int,
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+) {
+    let first = (&raw const __init_array_start).cast::<Constructor>();
+    let end = (&raw const __init_array_end).cast::<Constructor>();
+    let count = (end.addr() - first.addr()) / size_of::<Constructor>();
+    let mut behind_own = false;
+    for index in 0..count {
+        // SAFETY: the linker defines both symbols as the ends of the array of constructors of this program, and
+        // `index` is below its length; the words are read whole and only called when they are neither 0 nor -1,
+        // the two fillers that the loader passes over too.
+        let word = unsafe { first.cast::<usize>().add(index).read() };
+        if behind_own && word != 0 && word != usize::MAX {
+            // SAFETY: every other word of the array is a constructor, which the loader would call the same way.
+            let constructor = unsafe { std::mem::transmute::<usize, Constructor>(word) };
+            constructor(argc, argv, envp);
+        }
+        behind_own |= word == own as usize;
+    }
+}
+
+/// True if descriptor 0 is a control socket that our parent made, under our user, and we run with no more rights
+/// than whoever started us.
+pub(crate) fn stdin_is_our_parent() -> bool {
+    let stdin = rustix::stdio::stdin();
+    // SAFETY: reads one word of the auxiliary vector.
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    let Ok(peer) = socket_peercred(stdin) else { return false };
+    !secure
+        && socket_domain(stdin).is_ok_and(|domain| domain == AddressFamily::UNIX)
+        && socket_type(stdin).is_ok_and(|kind| kind == SocketType::SEQPACKET)
+        && rustix::process::getppid() == Some(peer.pid)
+        && peer.uid == rustix::process::getuid()
+}
+
+/// Moves the control socket away from descriptor 0, puts `/dev/null` there, and closes whatever else was
+/// inherited above 2.
+pub(crate) fn accept_control() -> io::Result<OwnedFd> {
+    let control = fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    drop(null);
+    let kept = u32::try_from(control.as_raw_fd()).expect("an open descriptor is not negative");
+    close_range(3, kept - 1);
+    close_range(kept + 1, u32::MAX);
+    Ok(control)
+}
+
+/// Closes the descriptors from `first` to `last`; a kernel without the call leaves them open.
+fn close_range(first: u32, last: u32) {
+    if first <= last {
+        // SAFETY: this runs before any code that owns one of these descriptors: they were inherited, not opened.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    }
+}
+
+/// Unblocks all signals and sets those that were inherited as ignored to their default; only SIGPIPE is ignored,
+/// as in every Rust program.
+pub(crate) fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        reset_if_ignored(signal);
+    }
+    // SAFETY: sets a disposition, which no other thread can observe yet: this runs before `main`.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    // SAFETY: an all-zero `sigset_t` is a valid one, and `sigemptyset` makes it the empty set.
+    let mut none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `none` is a valid set to write to.
+    unsafe { libc::sigemptyset(&raw mut none) };
+    // SAFETY: `none` is initialised, and a null pointer for the old mask is allowed.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+}
+
+fn reset_if_ignored(signal: c_int) {
+    // SAFETY: an all-zero `sigaction` is a valid value of the C struct.
+    let mut current: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: asks for the disposition only; an invalid number is answered with an error.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut current) };
+    if asked == 0 && current.sa_sigaction == libc::SIG_IGN {
+        // SAFETY: sets a disposition, which no other thread can observe yet: this runs before `main`.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Ends the process at once, with no destructor and no exit handler.
+pub(crate) fn leave_at_once(code: i32) -> ! {
+    // SAFETY: `_exit` is safe to call at any time, from any thread.
+    unsafe { libc::_exit(code) }
+}
+
+/// Adds to the niceness of this process.
+pub(crate) fn nice(by: i32) -> io::Result<()> {
+    rustix::process::nice(by)?;
+    Ok(())
+}
+
+/// The kernel's number of this thread.
+pub(crate) fn thread_id() -> u32 {
+    u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).expect("thread numbers are positive")
+}

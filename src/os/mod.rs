@@ -1,0 +1,17 @@
+//! What the crate asks of the operating system: processes, pipes, descriptors, shared memory.
+//!
+//! One folder a system behind one contract; everything above speaks only of what is named here. With the few
+//! lines of `task/` that turn a checked descriptor into a call, this is the only unsafe code of the crate.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "`multiprocess` has no operating-system floor for this target yet: add a folder beside src/os/linux"
+);
+
+mod background;
+#[cfg(target_os = "linux")]
+mod linux;
+
+pub(crate) use background::background;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;

@@ -1,0 +1,209 @@
+//! One call as a lazy future.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+
+use super::handle::{ArcCell, Cell, TaskHandle};
+use super::outcome::Label;
+use super::pool::driver_runtime;
+use crate::dispatch::{Engine, LaneId, Permit, Unit};
+use crate::error::{Error, Result};
+use crate::task::{Arguments, Payload, Task, TaskFn};
+use crate::wire::put_record;
+
+/// One call: a future that starts it when it is first polled, and cancels it when it is dropped.
+///
+/// The arguments are encoded when it is made. Made by [`Pool::apply`](super::Pool::apply).
+///
+/// # Cancel safety
+///
+/// Dropping it cancels the call: one that has not started never will, one that runs sees
+/// [`worker::is_cancelled`](crate::worker::is_cancelled).
+///
+/// # Panics
+///
+/// Polling it again after it was ready panics, as with any future.
+#[must_use = "futures do nothing unless polled; `start` it, or use `apply_async`"]
+pub struct Apply<R: Payload> {
+    engine: Arc<Engine>,
+    stage: Stage<R>,
+}
+
+enum Stage<R: Payload> {
+    Prepared(Request<R>),
+    /// Waits for a place in the queue.
+    Waiting(Request<R>, BoxFuture<'static, Permit>),
+    Started(TaskHandle<R>),
+    /// While moving from one stage to the next.
+    Moving,
+}
+
+/// A call that was not submitted yet.
+pub(super) struct Request<R> {
+    task: Task,
+    record: Result<Bytes>,
+    permit: Option<Permit>,
+    cell: Arc<Cell<R>>,
+    id: u64,
+}
+
+impl<R: Payload> Request<R> {
+    pub(super) fn new<F, Args, M>(engine: &Engine, f: F, args: &Args) -> Self
+    where
+        F: TaskFn<Args, M, Value = R>,
+        Args: Arguments,
+    {
+        let task = Task::of(f);
+        let label = Label { name: task.name(), id: engine.fresh_id(), max: engine.max_frame() };
+        let record = encode(args, &label);
+        Self { task, record, permit: None, id: label.id, cell: Cell::new(label) }
+    }
+
+    /// How many bytes its arguments take.
+    fn size(&self) -> usize {
+        self.record.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Submits the call; every failure settles its cell.
+    fn submit(self, engine: &Arc<Engine>) {
+        let Self { task, record, permit, cell, id } = self;
+        let submitted = record.and_then(|records| {
+            let sink = Arc::new(ArcCell(Arc::clone(&cell)));
+            let unit = Unit { task, id, records, elements: 1, sink, permit: Mutex::new(permit) };
+            engine.submit(unit, LaneId::CALLS, false)
+        });
+        match submitted {
+            Ok(ticket) => cell.submitted(ticket),
+            Err(error) => drop(cell.settle(Err(error))),
+        }
+    }
+
+    /// Starts the call now. Where the queue is full, a task of its own waits for a place.
+    pub(super) fn start(self, engine: &Arc<Engine>) -> TaskHandle<R> {
+        let handle = TaskHandle::new(Arc::clone(&self.cell), Arc::clone(engine));
+        if self.permit.is_some() || engine.limits().is_unlimited() {
+            self.submit(engine);
+            return handle;
+        }
+        match engine.limits().try_acquire(self.size()) {
+            Ok(permit) => Self { permit: Some(permit), ..self }.submit(engine),
+            Err(_) => self.queue_up(Arc::clone(engine)),
+        }
+        handle
+    }
+
+    fn queue_up(self, engine: Arc<Engine>) {
+        let (abort, registration) = AbortHandle::new_pair();
+        self.cell.driven(abort);
+        let place = engine.limits().clone().acquire(self.size());
+        let waiting = async move {
+            let permit = place.await;
+            Self { permit: Some(permit), ..self }.submit(&engine);
+        };
+        driver_runtime().spawn(Abortable::new(waiting, registration));
+    }
+}
+
+/// The arguments as the one record of a payload.
+fn encode(args: &impl Arguments, label: &Label) -> Result<Bytes> {
+    let mut record = Vec::new();
+    let encoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        put_record(&mut record, |out| args.encode(out))
+    }));
+    match encoded {
+        Ok(Ok(())) if record.len() <= label.max => Ok(record.into()),
+        Ok(Ok(())) => {
+            let (task, size) = (label.task(), record.len());
+            Err(Error::TooLarge { what: "the arguments", task, size, max: label.max })
+        }
+        Ok(Err(cause)) => Err(label.encode_error(cause)),
+        Err(payload) => {
+            std::mem::forget(payload);
+            Err(label.encode_error("its `Serialize` panicked".into()))
+        }
+    }
+}
+
+impl<R: Payload> Apply<R> {
+    pub(super) fn new(engine: Arc<Engine>, request: Request<R>) -> Self {
+        Self { engine, stage: Stage::Prepared(request) }
+    }
+
+    /// Takes the place in the queue now, or fails with `QueueFull`.
+    pub(super) fn reserve(mut self) -> Result<Self> {
+        if let Some(error) = self.engine.refusal() {
+            return Err(error);
+        }
+        if let Stage::Prepared(request) = &mut self.stage {
+            request.permit = Some(self.engine.limits().try_acquire(request.size())?);
+        }
+        Ok(self)
+    }
+
+    /// Starts the call now, whether or not the handle is awaited.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = multiprocess::ProcessPool::new(1)?;
+    /// let handle = pool.apply(|a: u32| a + 1, (1,)).start();
+    /// assert_eq!(handle.await?, 2);
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn start(self) -> TaskHandle<R> {
+        match self.stage {
+            Stage::Prepared(request) | Stage::Waiting(request, _) => request.start(&self.engine),
+            Stage::Started(handle) => handle,
+            Stage::Moving => unreachable!("no stage is left in between"),
+        }
+    }
+}
+
+impl<R: Payload> Future for Apply<R> {
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Moving) {
+                Stage::Prepared(request)
+                    if request.permit.is_some() || self.engine.limits().is_unlimited() =>
+                {
+                    self.stage = Stage::Started(request.start(&self.engine).abort_on_drop());
+                }
+                Stage::Prepared(request) => {
+                    let place = self.engine.limits().clone().acquire(request.size());
+                    self.stage = Stage::Waiting(request, Box::pin(place));
+                }
+                Stage::Waiting(request, mut place) => match place.as_mut().poll(cx) {
+                    Poll::Ready(permit) => {
+                        self.stage = Stage::Prepared(Request { permit: Some(permit), ..request });
+                    }
+                    Poll::Pending => {
+                        self.stage = Stage::Waiting(request, place);
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Started(mut handle) => {
+                    let polled = Pin::new(&mut handle).poll(cx);
+                    self.stage = Stage::Started(handle);
+                    return polled;
+                }
+                Stage::Moving => unreachable!("no stage is left in between"),
+            }
+        }
+    }
+}
+
+impl<R: Payload> fmt::Debug for Apply<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let started = matches!(self.stage, Stage::Started(_));
+        f.debug_struct("Apply").field("started", &started).finish_non_exhaustive()
+    }
+}

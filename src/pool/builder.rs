@@ -1,0 +1,399 @@
+//! How a pool is to be.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use super::kind::{Kind, Processes};
+use super::pool::Pool;
+use crate::backend::{Backend, Home, Profile, Spawn, Threads};
+use crate::dispatch::{Engine, EngineConfig, Limits};
+use crate::error::{Error, Result};
+use crate::task::{Arguments, Fallible, InitFn, Plain, Setup};
+use crate::wire::{Configure, DEFAULT_MAX, LARGEST_MAX};
+use crate::worker::depth;
+
+/// Pools may be nested this deep.
+const DEEPEST: u32 = 10;
+const DEFAULT_BUSY_POLL: Duration = Duration::from_micros(50);
+/// The least that the kernel takes for a thread.
+const SMALLEST_STACK: usize = 16 * 1024;
+
+/// Builds a pool: every option has a default, and [`build`](Self::build) checks them all.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::ProcessPool;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = ProcessPool::builder()
+///     .workers(2)
+///     .name("thumbnails")
+///     .env("RAYON_NUM_THREADS", "1")
+///     .queue_limit(1_000)
+///     .build()?;
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder<K: Kind> {
+    workers: Option<usize>,
+    name: Option<String>,
+    setup: Option<Result<Setup>>,
+    queue_limit: Option<usize>,
+    queue_bytes: Option<usize>,
+    max_frame: usize,
+    stack_size: Option<usize>,
+    busy_poll: Duration,
+    nice: i32,
+    env: Vec<(OsString, OsString)>,
+    current_dir: Option<PathBuf>,
+    kind: PhantomData<K>,
+}
+
+impl<K: Kind> Builder<K> {
+    pub(super) fn new() -> Self {
+        Self {
+            workers: None,
+            name: None,
+            setup: None,
+            queue_limit: None,
+            queue_bytes: None,
+            max_frame: DEFAULT_MAX,
+            stack_size: None,
+            busy_poll: DEFAULT_BUSY_POLL,
+            nice: 0,
+            env: Vec::new(),
+            current_dir: None,
+            kind: PhantomData,
+        }
+    }
+
+    /// How many workers the pool has. Default: as many as this process may use cores, by affinity and cgroup
+    /// quota. 0 is an error. Python: `processes`, `max_workers`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(multiprocess::ProcessPool::builder().workers(0).build().is_err());
+    /// ```
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// What its workers are called in `ps` and by [`worker::current`](crate::worker::current). Default: the name of the program.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).name("render").build()?;
+    /// # pool.blocking_shutdown()
+    /// # ; Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Runs a function in each worker before its first task, also in those that replace others. Tasks find what it
+    /// returned with [`worker::state`](crate::worker::state).
+    ///
+    /// A panic fails the start of the worker, and after a few attempts the pool, with [`Error::Initializer`]. For a function that
+    /// returns a `Result` there is [`try_initializer`](Self::try_initializer); here it is an error of `build`, since
+    /// nobody would ever look at it. Python: `initializer`, `initargs`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{ProcessPool, worker};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = ProcessPool::builder().workers(1).initializer(|base: u64| base * 100, (3,)).build()?;
+    /// let state = pool.apply(|| worker::state::<u64>().map(|state| *state), ()).await?;
+    /// assert_eq!(state, Some(300));
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn initializer<F, Args>(mut self, f: F, args: Args) -> Self
+    where
+        F: InitFn<Args, Plain>,
+        Args: Arguments,
+    {
+        let is_result = std::any::type_name::<F::State>().starts_with("core::result::Result<");
+        self.setup = Some(if is_result {
+            Err(option("initializer", "it returns a `Result`: use `try_initializer`"))
+        } else {
+            setup(f, &args)
+        });
+        self
+    }
+
+    /// As [`initializer`](Self::initializer), for a function that returns a `Result`: its `Err` fails the start of the
+    /// worker, and tasks find the value of its `Ok`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Error, ProcessPool};
+    ///
+    /// fn connect(url: String) -> Result<(), String> {
+    ///     Err(format!("no route to {url}"))
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = ProcessPool::builder().workers(1).try_initializer(connect, ("db:1".to_owned(),)).build()?;
+    /// let error = pool.apply(|| 1, ()).await.unwrap_err();
+    /// assert_eq!(error.to_string(), "the initializer failed: no route to db:1");
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn try_initializer<F, Args>(mut self, f: F, args: Args) -> Self
+    where
+        F: InitFn<Args, Fallible>,
+        Args: Arguments,
+    {
+        self.setup = Some(setup(f, &args));
+        self
+    }
+
+    /// How many single calls may wait for a worker. Default: no limit. Must not be 0.
+    ///
+    /// When they are that many, `apply` waits until one of them is sent, `try_apply` fails with
+    /// [`Error::QueueFull`], and `apply_async` waits in a task of its own. Maps do not count: they read their input only as they need it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).queue_limit(16).build()?;
+    /// # pool.blocking_shutdown()
+    /// # ; Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn queue_limit(mut self, calls: usize) -> Self {
+        self.queue_limit = Some(calls);
+        self
+    }
+
+    /// How many bytes the encoded arguments of waiting single calls may take together, counted in units of 1 KiB.
+    /// Default: no limit. Must not be 0. Otherwise as [`queue_limit`](Self::queue_limit); a call that is larger than the limit waits for an empty queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).queue_bytes(64 << 20).build()?;
+    /// # pool.blocking_shutdown()
+    /// # ; Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = Some(bytes);
+        self
+    }
+
+    /// The most bytes that the encoded arguments or the encoded result of one task may have. Default: 1 GiB. At most 4 GiB less 1 MiB, and not 0.
+    ///
+    /// More is [`Error::TooLarge`], of that task alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Error, ProcessPool};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = ProcessPool::builder().workers(1).max_frame(1_000).build()?;
+    /// let result = pool.apply(|n: usize| "x".repeat(n), (2_000,)).await;
+    /// assert!(matches!(result, Err(Error::TooLarge { max: 1_000, .. })));
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = bytes;
+        self
+    }
+
+    /// The stack of the thread that runs tasks, in bytes. Default: that of a main thread, as a rule 8 MiB. At least 16 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).stack_size(64 << 20).build()?;
+    /// # pool.blocking_shutdown()
+    /// # ; Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Starts the workers and returns the pool at once; [`Pool::ready`] waits until all of them take calls.
+    ///
+    /// Inside a tokio runtime, the pool reads its results there; outside one, on a thread of its own. Either way it can be used from any
+    /// runtime or thread afterwards, and outlives the runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`] names an option that cannot be; [`Error::Start`] says that the background thread cannot be
+    /// made. A worker that cannot be started is an error of the calls.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = multiprocess::ProcessPool::builder().build()?;
+    /// # pool.blocking_shutdown()
+    /// # ; Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn build(self) -> Result<Pool<K>> {
+        self.check()?;
+        let cores = available_parallelism().map_or(1, Into::into);
+        let workers = self.workers.unwrap_or(cores);
+        let home =
+            Arc::new(Home::here().map_err(|cause| Error::start("start the background thread", cause))?);
+        let limits = Limits::new(self.queue_limit, self.queue_bytes);
+        let profile = self.profile()?;
+        let backend: Box<dyn Backend> =
+            if K::ARE_THREADS { Box::new(Threads) } else { Box::new(Spawn::new(Arc::clone(&home))) };
+        Ok(Pool::from_engine(Engine::start(EngineConfig { workers, backend, home, profile, limits })))
+    }
+
+    fn check(&self) -> Result<()> {
+        let zeroes = [
+            ("workers", self.workers, "a pool has at least one worker"),
+            ("queue_limit", self.queue_limit, "at least one call must be able to wait"),
+            ("queue_bytes", self.queue_bytes, "at least one byte must be able to wait"),
+            ("max_frame", Some(self.max_frame), "a frame has at least one byte"),
+        ];
+        if let Some((name, _, why)) = zeroes.iter().find(|(_, value, _)| *value == Some(0)) {
+            return Err(option(name, why));
+        }
+        if self.max_frame > LARGEST_MAX {
+            return Err(option("max_frame", &format!("a frame has at most {LARGEST_MAX} bytes")));
+        }
+        if self.stack_size.is_some_and(|bytes| bytes < SMALLEST_STACK) {
+            return Err(option("stack_size", &format!("a stack has at least {SMALLEST_STACK} bytes")));
+        }
+        if depth() >= DEEPEST {
+            return Err(option("workers", &format!("pools are nested {DEEPEST} deep already")));
+        }
+        Ok(())
+    }
+
+    fn profile(self) -> Result<Profile> {
+        let configure = Configure {
+            name: self.name.unwrap_or_else(program_name),
+            index: 0,
+            depth: depth() + 1,
+            max_frame: self.max_frame,
+            stack_size: self.stack_size,
+            nice: self.nice,
+            busy_poll_ns: u64::try_from(self.busy_poll.as_nanos()).unwrap_or(u64::MAX),
+            initializer: None,
+        };
+        let setup = self.setup.transpose()?;
+        Ok(Profile { configure, setup, env: self.env, current_dir: self.current_dir })
+    }
+}
+
+/// Options that only processes have.
+impl Builder<Processes> {
+    /// Sets an environment variable in the workers, beside those that they inherit. Can be called several times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).env("LANG", "C").build()?;
+    /// let lang = pool.apply(|| std::env::var("LANG").ok(), ()).await?;
+    /// assert_eq!(lang.as_deref(), Some("C"));
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Where the workers run. Default: where this process does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).current_dir("/").build()?;
+    /// assert_eq!(pool.apply(|| std::env::current_dir().ok(), ()).await?, Some("/".into()));
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(path.into());
+        self
+    }
+
+    /// Added to the niceness of the workers: positive numbers give others precedence. Default: 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).nice(10).build()?;
+    /// # pool.blocking_shutdown()
+    /// # ; Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn nice(mut self, by: i32) -> Self {
+        self.nice = by;
+        self
+    }
+
+    /// How long a worker polls for its next call before it sleeps. Default: 50 us. `Duration::ZERO` switches it off.
+    ///
+    /// It polls only while calls come in such quick succession, and only if there is a core to spare for it. This saves the wake-up of another
+    /// core, most of the time that a tiny call takes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).busy_poll(Duration::ZERO).build()?;
+    /// # pool.blocking_shutdown()
+    /// # ; Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn busy_poll(mut self, limit: Duration) -> Self {
+        self.busy_poll = limit;
+        self
+    }
+}
+
+fn setup<F: InitFn<Args, M>, Args: Arguments, M>(f: F, args: &Args) -> Result<Setup> {
+    let what = "the arguments";
+    Setup::new(f, args).map_err(|cause| Error::Encode { what, task: "initializer".into(), cause })
+}
+
+fn option(option: &'static str, why: &str) -> Error {
+    Error::Option { option, why: why.into() }
+}
+
+fn program_name() -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(|path| path.file_name());
+    name.map_or_else(|| "multiprocess".into(), |name| name.to_string_lossy().into_owned())
+}
+
+impl<K: Kind> fmt::Debug for Builder<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("workers", &self.workers)
+            .field("name", &self.name)
+            .field("queue_limit", &self.queue_limit)
+            .field("queue_bytes", &self.queue_bytes)
+            .field("max_frame", &self.max_frame)
+            .field("stack_size", &self.stack_size)
+            .field("busy_poll", &self.busy_poll)
+            .field("nice", &self.nice)
+            .field("env", &self.env)
+            .field("current_dir", &self.current_dir)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,364 @@
+//! What all maps have in common: chunks of the input under way, and their results as they come back.
+//!
+//! ```text
+//! feed ──chunk──► engine ──► workers
+//!                              │ pieces
+//! user ◄── results ◄── hub ◄───┘
+//! ```
+//!
+//! The input is read only while somebody polls, and never further ahead than the workers need, or than `buffer`
+//! allows.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::feed::{Chunk, Feed, Portion};
+use super::outcome::{Label, Results};
+use crate::dispatch::{Engine, Hold, LaneId, Piece, Sink, Ticket, Unit};
+use crate::error::{Error, Result};
+use crate::task::Task;
+
+/// A chunk is meant to keep a worker this long.
+const CHUNK_NS: u64 = 1_000_000;
+/// A chunk takes no more than about this many bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// The next chunk has at most this many times the elements of the largest so far.
+const GROWTH: u32 = 8;
+/// Chunks under way for each worker: the one that runs, and some that wait, more of them if they are short.
+const FEWEST_AHEAD: usize = 3;
+const MOST_AHEAD: usize = 64;
+/// Work that is sent ahead for each worker should last this long.
+const AHEAD_NS: u64 = 2_000_000;
+
+/// Options of a map, set before it starts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Options {
+    pub(super) chunksize: Option<u32>,
+    pub(super) buffer: Option<usize>,
+}
+
+pub(super) struct Flow {
+    engine: Arc<Engine>,
+    task: Task,
+    label: Label,
+    lane: LaneId,
+    feed: Box<dyn Feed>,
+    options: Options,
+    pace: Pace,
+    hub: Arc<Hub>,
+    /// Chunks that are not settled, or whose results were not all taken, oldest first.
+    window: VecDeque<Window>,
+    /// The number of the oldest.
+    oldest: usize,
+    /// Elements that were read from the input and not handed to the user.
+    held: usize,
+    /// Chunks that are not settled.
+    unsettled: usize,
+    ended: bool,
+    /// Look for failures in all results that arrive, and the first that was found.
+    fails_fast: bool,
+    failure: Option<(usize, Error)>,
+    /// Keeps a pool that is being closed from ending before all of the input was read.
+    hold: Option<Hold>,
+}
+
+struct Window {
+    elements: u32,
+    /// Gone once the chunk is settled.
+    ticket: Option<Ticket>,
+    results: VecDeque<Results>,
+}
+
+/// How long elements take, and how many make a chunk.
+#[derive(Debug, Default)]
+struct Pace {
+    element_ns: u64,
+    largest: u32,
+}
+
+/// Where the results of all chunks of a map arrive.
+#[derive(Default)]
+struct Hub(Mutex<Arrivals>);
+
+#[derive(Default)]
+struct Arrivals {
+    pieces: Vec<(usize, Piece)>,
+    waker: Option<Waker>,
+}
+
+struct ChunkSink {
+    hub: Arc<Hub>,
+    number: usize,
+}
+
+impl Hub {
+    fn lock(&self) -> MutexGuard<'_, Arrivals> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for ChunkSink {
+    fn accept(&self, piece: Piece) {
+        let mut arrivals = self.hub.lock();
+        arrivals.pieces.push((self.number, piece));
+        let waker = arrivals.waker.take();
+        drop(arrivals);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Flow {
+    pub(super) fn new(engine: Arc<Engine>, task: Task, feed: Box<dyn Feed>) -> Self {
+        let id = engine.fresh_id();
+        let label = Label { name: task.name(), id, max: engine.max_frame() };
+        Self {
+            engine,
+            task,
+            label,
+            lane: LaneId(id),
+            feed,
+            options: Options::default(),
+            pace: Pace::default(),
+            hub: Arc::default(),
+            window: VecDeque::new(),
+            oldest: 0,
+            held: 0,
+            unsettled: 0,
+            ended: false,
+            fails_fast: false,
+            failure: None,
+            hold: None,
+        }
+    }
+
+    /// Looks for failures as results arrive, in whatever order.
+    pub(super) fn failing_fast(mut self) -> Self {
+        self.fails_fast = true;
+        self
+    }
+
+    /// The failure of the first of the failed elements that have arrived.
+    pub(super) fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take().map(|(_, error)| error)
+    }
+
+    fn note_failure(&mut self, number: usize, results: &Results) {
+        let earlier = self.failure.as_ref().is_some_and(|(earlier, _)| *earlier <= number);
+        if self.fails_fast && !earlier {
+            self.failure = results.failure(&self.label).map(|error| (number, error)).or(self.failure.take());
+        }
+    }
+
+    /// From now on a pool that is closed waits for the rest of this input.
+    pub(super) fn hold(&mut self) -> Result<()> {
+        if self.hold.is_none() && !self.ended {
+            self.hold = Some(self.engine.hold()?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn label(&self) -> &Label {
+        &self.label
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub(super) fn set_chunksize(&mut self, elements: usize) {
+        self.options.chunksize = Some(u32::try_from(elements).unwrap_or(u32::MAX));
+    }
+
+    pub(super) fn set_buffer(&mut self, elements: usize) {
+        self.options.buffer = Some(elements);
+    }
+
+    /// How many elements are certainly still to come.
+    pub(super) fn remaining(&self) -> Option<usize> {
+        self.feed.remaining()
+    }
+
+    /// Reads and submits as much as may be under way, and takes in what has come back.
+    ///
+    /// # Errors
+    ///
+    /// An option that cannot be, or why the pool takes nothing more.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if self.options.chunksize == Some(0) {
+            return Err(option("chunksize", "a chunk has at least one element"));
+        }
+        if self.options.buffer == Some(0) {
+            return Err(option("buffer", "at least one element must be under way"));
+        }
+        self.take_arrivals(Some(cx));
+        while !self.ended && self.has_room() {
+            let portion = self.portion();
+            let Poll::Ready(chunk) = self.feed.poll_chunk(cx, portion, &self.label) else { break };
+            self.submit(chunk)?;
+            self.take_arrivals(None);
+        }
+        Ok(())
+    }
+
+    /// Everything was read, submitted, settled and taken.
+    pub(super) fn is_finished(&mut self) -> bool {
+        self.drop_taken();
+        self.ended && self.window.is_empty()
+    }
+
+    /// The next results in the order of the input, if they have come.
+    pub(super) fn take_oldest(&mut self) -> Option<Results> {
+        self.drop_taken();
+        self.window.front_mut()?.results.pop_front()
+    }
+
+    fn drop_taken(&mut self) {
+        while self.window.front().is_some_and(|chunk| chunk.ticket.is_none() && chunk.results.is_empty()) {
+            self.window.pop_front();
+            self.oldest += 1;
+        }
+    }
+
+    /// Some of what was submitted has not come back yet.
+    pub(super) fn has_unsettled(&self) -> bool {
+        self.unsettled > 0
+    }
+
+    /// Takes the results of some chunk that has any, not of the oldest first.
+    pub(super) fn take_any(&mut self) -> Option<Results> {
+        self.drop_taken();
+        self.window.iter_mut().find_map(|chunk| chunk.results.pop_front())
+    }
+
+    /// Notes that the user has got this many elements.
+    pub(super) fn handed_out(&mut self, elements: usize) {
+        self.held -= elements;
+    }
+
+    fn take_arrivals(&mut self, cx: Option<&Context<'_>>) {
+        let mut arrivals = self.hub.lock();
+        if let Some(cx) = cx {
+            arrivals.waker = Some(cx.waker().clone());
+        }
+        let pieces = std::mem::take(&mut arrivals.pieces);
+        drop(arrivals);
+        for (number, piece) in pieces {
+            let chunk = &mut self.window[number - self.oldest];
+            if piece.last {
+                chunk.ticket = None;
+                self.unsettled -= 1;
+                self.pace.note(piece.elapsed_ns, chunk.elements);
+            }
+            let results = Results::new(piece);
+            self.note_failure(number, &results);
+            self.window[number - self.oldest].results.push_back(results);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let workers = self.engine.workers_wanted();
+        let ahead = self.pace.chunks_ahead(self.options.chunksize);
+        let within_buffer = self.options.buffer.is_none_or(|buffer| self.held < buffer);
+        // Results that nobody takes hold back the input too.
+        self.unsettled < workers * ahead && self.window.len() < workers * MOST_AHEAD * 2 && within_buffer
+    }
+
+    fn portion(&self) -> Portion {
+        let workers = self.engine.workers_wanted();
+        let mut elements = match self.options.chunksize {
+            Some(elements) => elements,
+            None => self.pace.elements(self.feed.remaining(), workers),
+        };
+        if let Some(buffer) = self.options.buffer {
+            let room = u32::try_from(buffer - self.held).unwrap_or(u32::MAX);
+            elements = elements.min(room);
+            if self.options.chunksize.is_none() {
+                // A small buffer is shared by all workers.
+                let share = u32::try_from(buffer / workers).unwrap_or(u32::MAX);
+                elements = elements.min(share.max(1));
+            }
+        }
+        let bytes = if self.options.chunksize.is_some() { usize::MAX } else { CHUNK_BYTES };
+        Portion { elements, bytes }
+    }
+
+    fn submit(&mut self, chunk: Chunk) -> Result<()> {
+        let Chunk { records, elements, failed, ended } = chunk;
+        self.ended = ended;
+        let is_held = self.hold.is_some();
+        if elements > 0 {
+            self.pace.largest = self.pace.largest.max(elements);
+            let number = self.oldest + self.window.len();
+            let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number });
+            let (task, id, permit) = (self.task, self.label.id, Mutex::default());
+            let unit = Unit { task, id, records: records.into(), elements, sink, permit };
+            let ticket = Some(self.engine.submit(unit, self.lane, is_held)?);
+            self.window.push_back(Window { elements, ticket, results: VecDeque::new() });
+            self.held += elements as usize;
+            self.unsettled += 1;
+        }
+        if let Some(error) = failed {
+            let results = Results::failed(error);
+            self.note_failure(self.oldest + self.window.len(), &results);
+            self.window.push_back(Window { elements: 1, ticket: None, results: [results].into() });
+            self.held += 1;
+        }
+        if ended {
+            self.hold = None;
+        }
+        Ok(())
+    }
+
+    /// Takes back what has not started.
+    pub(super) fn cancel(&mut self) {
+        self.ended = true;
+        self.hold = None;
+        for ticket in self.window.drain(..).filter_map(|chunk| chunk.ticket) {
+            ticket.cancel();
+        }
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl Pace {
+    fn note(&mut self, elapsed_ns: u64, elements: u32) {
+        if elapsed_ns == 0 {
+            return;
+        }
+        let element_ns = (elapsed_ns / u64::from(elements.max(1))).max(1);
+        self.element_ns =
+            if self.element_ns == 0 { element_ns } else { (self.element_ns * 3 + element_ns) / 4 };
+    }
+
+    /// Elements of the next chunk: about `CHUNK_NS` of work, and not so many at the end that workers wait for one.
+    fn elements(&self, remaining: Option<usize>, workers: usize) -> u32 {
+        if self.element_ns == 0 {
+            return 1;
+        }
+        let timely = u32::try_from(CHUNK_NS / self.element_ns).unwrap_or(u32::MAX);
+        let grown = timely.min(self.largest.saturating_mul(GROWTH));
+        let share = remaining.map_or(usize::MAX, |remaining| remaining / (2 * workers));
+        grown.min(u32::try_from(share).unwrap_or(u32::MAX)).max(1)
+    }
+
+    fn chunks_ahead(&self, chunksize: Option<u32>) -> usize {
+        if self.element_ns == 0 {
+            return FEWEST_AHEAD;
+        }
+        let chunk = u64::from(chunksize.unwrap_or(self.largest).max(1));
+        let chunk_ns = self.element_ns.saturating_mul(chunk).max(1);
+        usize::try_from(AHEAD_NS / chunk_ns).unwrap_or(MOST_AHEAD).clamp(FEWEST_AHEAD, MOST_AHEAD)
+    }
+}
+
+fn option(option: &'static str, why: &str) -> Error {
+    Error::Option { option, why: why.into() }
+}

@@ -1,0 +1,163 @@
+//! A map as a lazy future of all its results.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::{AbortHandle, Abortable};
+
+use super::flow::Flow;
+use super::handle::{Cell, TaskHandle};
+use super::pool::driver_runtime;
+use crate::error::{Error, Result};
+use crate::task::Payload;
+
+/// Room made for results before any has come.
+const EXPECTED_AT_MOST: usize = 1 << 20;
+
+/// A map: a future of all results, in the order of the input.
+///
+/// It starts when it is first polled. The input is read as the workers need it, on the task that polls, and travels in chunks. The
+/// first error ends the map: what has not started never will. Made by [`Pool::map`](super::Pool::map) and [`Pool::starmap`](super::Pool::starmap).
+///
+/// # Cancel safety
+///
+/// Dropping it cancels what has not started; tasks that run see [`worker::is_cancelled`](crate::worker::is_cancelled).
+///
+/// # Panics
+///
+/// Polling it again after it was ready panics, as with any future.
+#[must_use = "futures do nothing unless polled; `start` it, or use `map_async`"]
+pub struct Map<R: Payload> {
+    flow: Flow,
+    /// Results so far, in order.
+    values: Vec<R>,
+    finished: bool,
+}
+
+impl<R: Payload> Map<R> {
+    pub(super) fn new(flow: Flow) -> Self {
+        let expected = flow.remaining().unwrap_or(0).min(EXPECTED_AT_MOST);
+        Self { flow: flow.failing_fast(), values: Vec::with_capacity(expected), finished: false }
+    }
+
+    /// Sends this many elements to a worker at once. By default as many as take about a millisecond.
+    ///
+    /// An element is cancelled, fails and is answered on its own however they travel. Must not be 0. Python: `chunksize`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = multiprocess::ProcessPool::new(2)?;
+    /// let squares = pool.map(|x: u64| x * x, 0..100).chunksize(25).await?;
+    /// assert_eq!(squares[99], 9_801);
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn chunksize(mut self, elements: usize) -> Self {
+        self.flow.set_chunksize(elements);
+        self
+    }
+
+    /// Reads the input at most this many elements ahead of the results. By default as far as the workers need it. Must not be 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = multiprocess::ProcessPool::new(2)?;
+    /// assert_eq!(pool.map(|x: u64| x + 1, 0..10).buffer(4).await?.len(), 10);
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn buffer(mut self, elements: usize) -> Self {
+        self.flow.set_buffer(elements);
+        self
+    }
+
+    /// Starts the map now, driven by a task of its own, whether or not the handle is awaited.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = multiprocess::ProcessPool::new(2)?;
+    /// let handle = pool.map(|x: u64| x * x, 0..10).chunksize(5).start();
+    /// assert_eq!(handle.await?.len(), 10);
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn start(mut self) -> TaskHandle<Vec<R>>
+    where
+        Vec<R>: Payload,
+    {
+        let cell = Cell::new(self.flow.label().clone());
+        let handle = TaskHandle::new(Arc::clone(&cell), Arc::clone(self.flow.engine()));
+        if let Err(error) = self.flow.hold() {
+            cell.settle(Err(error));
+            return handle;
+        }
+        let (abort, registration) = AbortHandle::new_pair();
+        cell.driven(abort);
+        let mut driver = Driver { cell, task: self.flow.label().task() };
+        let driving = async move { driver.settle(self.await) };
+        driver_runtime().spawn(Abortable::new(driving, registration));
+        handle
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.flow.hold()?;
+        self.flow.advance(cx)?;
+        if let Some(error) = self.flow.take_failure() {
+            return Poll::Ready(Err(error));
+        }
+        let label = self.flow.label().clone();
+        while let Some(results) = self.flow.take_oldest() {
+            let before = self.values.len();
+            results.collect_into(&label, &mut self.values)?;
+            self.flow.handed_out(self.values.len() - before);
+        }
+        if self.flow.is_finished() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+impl<R: Payload> Unpin for Map<R> {}
+
+impl<R: Payload> Future for Map<R> {
+    type Output = Result<Vec<R>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(!self.finished, "a map is not polled after it was ready");
+        let done = std::task::ready!(self.advance(cx));
+        self.finished = true;
+        self.flow.cancel();
+        Poll::Ready(done.map(|()| std::mem::take(&mut self.values)))
+    }
+}
+
+impl<R: Payload> fmt::Debug for Map<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map").field("results", &self.values.len()).finish_non_exhaustive()
+    }
+}
+
+/// Settles the handle of a map whatever becomes of its driver.
+struct Driver<R: Payload> {
+    cell: Arc<Cell<Vec<R>>>,
+    task: String,
+}
+
+impl<R: Payload> Driver<R> {
+    fn settle(&mut self, result: Result<Vec<R>>) {
+        self.cell.settle(result);
+    }
+}
+
+impl<R: Payload> Drop for Driver<R> {
+    fn drop(&mut self) {
+        // The runtime that drove it has ended, or the handle was cancelled and is settled already.
+        self.cell.settle(Err(Error::Cancelled { task: std::mem::take(&mut self.task) }));
+    }
+}

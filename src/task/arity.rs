@@ -1,0 +1,126 @@
+//! Functions of 0 to 8 arguments as tasks, and the tuples of their arguments.
+
+use super::outcome::{Outcome, Payload};
+use crate::wire::{Budget, encode, take};
+
+/// The arguments of a task: a tuple of 0 to 8 values.
+///
+/// It is implemented for all such tuples of [`Payload`]s; there is nothing to do.
+pub trait Arguments: Send + 'static {
+    #[doc(hidden)]
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), String>;
+
+    #[doc(hidden)]
+    fn decode(input: &[u8]) -> Result<Self, String>
+    where
+        Self: Sized;
+}
+
+/// A function that can be a task: a plain function, a generic one, an `async fn` or a closure that captures
+/// nothing, of 0 to 8 arguments.
+///
+/// It is implemented for all of them; there is nothing to do. A closure that captures something, or a variable that holds a
+/// function pointer, does not compile: the worker is another process, and only what is part of the program itself exists there.
+/// Hand over captured values as arguments.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::TaskFn;
+///
+/// fn is_a_task<Args, M>(_: impl TaskFn<Args, M>) {}
+///
+/// fn add(a: u32, b: u32) -> u32 { a + b }
+/// is_a_task(add);
+/// is_a_task(|text: String| text.len());
+/// is_a_task(async |n: u64| n);
+/// ```
+///
+/// ```compile_fail
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::new(1).unwrap();
+/// let by = 3;
+/// let scaled = pool.map(move |n: u32| n * by, 0..10).await; // captures `by`
+/// # });
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a task with the arguments `{Args}`",
+    note = "a task is a function or a non-capturing closure of 0 to 8 arguments, called with a tuple of them: `(a,)` for one",
+    note = "arguments and result must be `Serialize + DeserializeOwned + Send + 'static`"
+)]
+pub trait TaskFn<Args, M>: Copy + Send + 'static {
+    /// The value that comes back to the caller.
+    type Value: Payload;
+
+    #[doc(hidden)]
+    fn invoke(self, args: Args) -> Self::Value;
+}
+
+macro_rules! arity {
+    ($($name:ident $value:ident)*) => {
+        impl<$($name: Payload),*> Arguments for ($($name,)*) {
+            #[inline]
+            fn encode(&self, out: &mut Vec<u8>) -> Result<(), String> {
+                let ($($value,)*) = self;
+                $(encode($value, out)?;)*
+                Ok(())
+            }
+
+            #[inline]
+            fn decode(mut input: &[u8]) -> Result<Self, String> {
+                let mut budget = Budget::for_len(input.len());
+                let args = ($(take::<$name>(&mut input, &mut budget)?,)*);
+                nothing_trails(input)?;
+                Ok(args)
+            }
+        }
+
+        impl<Func, Ret, M, $($name: Payload),*> TaskFn<($($name,)*), M> for Func
+        where
+            Func: Fn($($name),*) -> Ret + Copy + Send + 'static,
+            Ret: Outcome<M>,
+        {
+            type Value = Ret::Value;
+
+            #[inline]
+            fn invoke(self, ($($value,)*): ($($name,)*)) -> Ret::Value {
+                self($($value),*).settle()
+            }
+        }
+    };
+}
+
+impl Arguments for () {
+    fn encode(&self, _out: &mut Vec<u8>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn decode(input: &[u8]) -> Result<Self, String> {
+        nothing_trails(input)
+    }
+}
+
+impl<Func, Ret, M> TaskFn<(), M> for Func
+where
+    Func: Fn() -> Ret + Copy + Send + 'static,
+    Ret: Outcome<M>,
+{
+    type Value = Ret::Value;
+
+    fn invoke(self, (): ()) -> Ret::Value {
+        self().settle()
+    }
+}
+
+fn nothing_trails(input: &[u8]) -> Result<(), String> {
+    if input.is_empty() { Ok(()) } else { Err(format!("{} bytes trail behind the arguments", input.len())) }
+}
+
+arity!(A a);
+arity!(A a B b);
+arity!(A a B b C c);
+arity!(A a B b C c D d);
+arity!(A a B b C c D d E e);
+arity!(A a B b C c D d E e F f);
+arity!(A a B b C c D d E e F f G g);
+arity!(A a B b C c D d E e F f G g H h);

@@ -1,0 +1,93 @@
+//! Frames: a length word of four bytes, big-endian, and that many bytes.
+//!
+//! ```text
+//! | length (4) | message, postcard | payload, records |
+//! ```
+
+use bytes::Bytes;
+use tokio_util::codec::LengthDelimitedCodec;
+
+use super::message::Message;
+
+/// What both sides read frames with.
+pub(crate) type Codec = LengthDelimitedCodec;
+
+/// Bytes that the arguments or the result of one task may have, unless the builder says otherwise: 1 GiB.
+pub(crate) const DEFAULT_MAX: usize = 1 << 30;
+/// The most that `max_frame` can be: what a length word can say, less the message and its neighbours.
+pub(crate) const LARGEST_MAX: usize = u32::MAX as usize - AROUND;
+/// Room for the message before a payload, and for the small records that may share a frame with a large one.
+const AROUND: usize = 1 << 20;
+/// Payloads up to this size are copied behind their message, so that one buffer goes out.
+const COPIED: usize = 8 * 1024;
+
+/// The codec for payloads of up to `max` bytes. It refuses a longer frame by its length word alone.
+pub(crate) fn codec(max: usize) -> Codec {
+    LengthDelimitedCodec::builder().length_field_length(4).max_frame_length(max + AROUND).new_codec()
+}
+
+/// One frame on its way out, in at most two pieces so that a large payload is not copied.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Length word and message, and the payload if it is small.
+    pub(crate) head: Bytes,
+    /// The payload if it is large.
+    pub(crate) body: Bytes,
+}
+
+impl Frame {
+    pub(crate) fn new(message: &impl Message, payload: Bytes) -> Self {
+        if payload.len() > COPIED {
+            Self { head: assemble(message, &[], payload.len()).into(), body: payload }
+        } else {
+            Self { head: assemble(message, &payload, payload.len()).into(), body: Bytes::new() }
+        }
+    }
+}
+
+fn assemble(message: &impl Message, copied: &[u8], payload: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4 + 48 + copied.len());
+    bytes.extend_from_slice(&[0; 4]);
+    let mut bytes = postcard::to_extend(message, bytes).expect("a message is plain data");
+    let length = u32::try_from(bytes.len() - 4 + payload).expect("payloads are held below LARGEST_MAX");
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(copied);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+    use tokio_util::codec::Decoder as _;
+
+    use super::{COPIED, Frame, codec};
+    use crate::wire::{Reply, Report, split};
+
+    fn reply() -> Report {
+        Report::Reply(Reply { call: 300, slot: 2, elements: 1, last: true, elapsed_ns: 99 })
+    }
+
+    #[test]
+    fn a_frame_of_either_form_is_what_the_codec_reads() {
+        for size in [0, 1, COPIED, COPIED + 1, 1 << 20] {
+            let payload = Bytes::from(vec![7; size]);
+            let frame = Frame::new(&reply(), payload.clone());
+            let mut wire = BytesMut::from(&[frame.head, frame.body].concat()[..]);
+            let read = codec(1 << 20).decode(&mut wire).expect("it is short enough").expect("it is whole");
+            let (message, rest) = split::<Report>(&read.freeze()).expect("it is a report");
+            assert!(matches!(message, Report::Reply(Reply { call: 300, slot: 2, last: true, .. })));
+            assert_eq!(rest, payload);
+            assert!(wire.is_empty());
+        }
+    }
+
+    // fault 24
+    #[test]
+    fn a_length_word_above_the_maximum_is_refused_before_memory_is_reserved() {
+        for word in [u32::MAX, (2 << 20) + 1] {
+            let mut wire = BytesMut::from(&word.to_be_bytes()[..]);
+            assert!(codec(1 << 20).decode(&mut wire).is_err());
+            assert!(wire.capacity() < 1 << 16);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The messages: orders to a worker, reports from it. Only plain, non-recursive data.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Two processes work together only if they speak the same version.
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// Anything that stands at the head of a frame.
+pub(crate) trait Message: Serialize {}
+impl Message for Order {}
+impl Message for Report {}
+
+/// From the pool to its worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// The first order. The initializer's arguments are its payload.
+    Configure(Configure),
+    /// Run a task; one record for each element is the payload.
+    Run(Run),
+    /// Nothing more will come: end.
+    Stop,
+}
+
+/// How a worker is to be.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Configure {
+    /// The name of its pool.
+    pub(crate) name: String,
+    /// Which of the pool's workers it is, counted from 0.
+    pub(crate) index: usize,
+    /// How many pools it is nested in; 1 in a worker of the program itself.
+    pub(crate) depth: u32,
+    /// The most bytes of a result.
+    pub(crate) max_frame: usize,
+    /// The stack of the thread that runs tasks, if not the main thread's.
+    pub(crate) stack_size: Option<usize>,
+    /// What is added to the niceness.
+    pub(crate) nice: i32,
+    /// How long the worker polls its pipe before it blocks, in nanoseconds.
+    pub(crate) busy_poll_ns: u64,
+    /// What runs first.
+    pub(crate) initializer: Option<Initializer>,
+}
+
+/// The function that runs once in a worker, before its first task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Initializer {
+    pub(crate) offset: i64,
+    pub(crate) fingerprint: u64,
+}
+
+/// One call, or the elements of one chunk.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) head: CallHead,
+    pub(crate) task: TaskRef,
+}
+
+/// Which call it is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct CallHead {
+    /// Unique for the pool.
+    pub(crate) call: u64,
+    /// Its place on the worker's board.
+    pub(crate) slot: u8,
+    /// How many records the payload has.
+    pub(crate) elements: u32,
+}
+
+/// Which function: in full the first time, by a small number from then on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum TaskRef {
+    New { index: u32, offset: i64, fingerprint: u64 },
+    Known(u32),
+}
+
+/// From the worker to its pool.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The first report: it is here, and which build it runs.
+    Hello { protocol: u32, image: u64 },
+    /// It takes orders.
+    Ready,
+    /// The initializer failed; the worker ends.
+    InitializerFailed(String),
+    /// The next results of a call; one record for each element is the payload.
+    Reply(Reply),
+}
+
+/// How much of a call is answered.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    pub(crate) call: u64,
+    pub(crate) slot: u8,
+    /// How many records the payload has.
+    pub(crate) elements: u32,
+    /// Nothing more will come of this call.
+    pub(crate) last: bool,
+    /// Time since the call started.
+    pub(crate) elapsed_ns: u64,
+}
+
+/// Why one element failed in its worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Failure {
+    Panicked { message: String, location: String, backtrace: String },
+    Encode(String),
+    Decode(String),
+    TooLarge { size: usize },
+    Foreign(String),
+    Cancelled,
+}
+
+/// Takes the message off the front of a frame; the payload is what is left.
+pub(crate) fn split<T: DeserializeOwned>(frame: &Bytes) -> Result<(T, Bytes), String> {
+    let (message, rest) = postcard::take_from_bytes(frame).map_err(|error| error.to_string())?;
+    Ok((message, frame.slice_ref(rest)))
+}

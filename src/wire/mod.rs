@@ -1,0 +1,15 @@
+//! What goes over the pipes: frames, the messages in them, the records in those, and values decoded with limits.
+
+mod budget;
+mod frame;
+mod message;
+mod record;
+mod value;
+
+pub(crate) use budget::Budget;
+pub(crate) use frame::{Codec, DEFAULT_MAX, Frame, LARGEST_MAX, codec};
+pub(crate) use message::{
+    CallHead, Configure, Failure, Initializer, Order, PROTOCOL, Reply, Report, Run, TaskRef, split,
+};
+pub(crate) use record::{Records, failed_record, put_record};
+pub(crate) use value::{decode, encode, take};

@@ -1,0 +1,171 @@
+//! Records: the elements of a payload, each with its length, so that one that cannot be decoded spoils no other.
+//!
+//! ```text
+//! | (bytes << 1 | failed), as a base-128 number, least significant first | bytes |
+//! ```
+
+/// Appends one record that `write` fills; on an error nothing is appended.
+pub(crate) fn put_record<E>(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    frame_record(out, false, write)
+}
+
+/// Appends one record that says why its element failed.
+pub(crate) fn failed_record(out: &mut Vec<u8>, failure: &super::Failure) {
+    let written = frame_record(out, true, |out| super::encode(failure, out));
+    written.expect("a failure is plain data");
+}
+
+fn frame_record<E>(
+    out: &mut Vec<u8>,
+    failed: bool,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let start = out.len();
+    out.push(0);
+    if let Err(error) = write(out) {
+        out.truncate(start);
+        return Err(error);
+    }
+    let length = (out.len() - start - 1) << 1 | usize::from(failed);
+    if let (true, Ok(byte)) = (length < 0x80, u8::try_from(length)) {
+        out[start] = byte;
+    } else {
+        widen(out, start, length);
+    }
+    Ok(())
+}
+
+/// Makes room for a length of more than one byte, which few elements need.
+#[cold]
+fn widen(out: &mut Vec<u8>, start: usize, length: usize) {
+    let mut prefix = [0; 10];
+    let mut rest = length;
+    let mut used = 0;
+    loop {
+        let low = u8::try_from(rest & 0x7f).expect("seven bits fit");
+        rest >>= 7;
+        prefix[used] = if rest == 0 { low } else { low | 0x80 };
+        used += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.splice(start..=start, prefix[..used].iter().copied());
+}
+
+/// One element of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    pub(crate) failed: bool,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Reads the records of a payload one by one. Ends at the first that is not whole, with a non-empty rest.
+#[derive(Debug, Clone)]
+pub(crate) struct Records<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn new(payload: &'a [u8]) -> Self {
+        Self { rest: payload }
+    }
+
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Record<'a>> {
+        let (length, used) = match self.rest {
+            [byte, ..] if *byte < 0x80 => (u64::from(*byte), 1),
+            _ => long_length(self.rest)?,
+        };
+        let bytes = usize::try_from(length >> 1).ok()?;
+        let body = self.rest.get(used..)?;
+        if bytes > body.len() {
+            return None;
+        }
+        let (record, rest) = body.split_at(bytes);
+        self.rest = rest;
+        Some(Record { failed: length & 1 == 1, bytes: record })
+    }
+}
+
+fn long_length(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut length = 0_u64;
+    for (index, byte) in bytes.iter().take(9).enumerate() {
+        length |= u64::from(byte & 0x7f) << (7 * index);
+        if *byte < 0x80 {
+            return Some((length, index + 1));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::{Records, failed_record, put_record};
+    use crate::wire::Failure;
+
+    fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+        let written: Result<(), Infallible> = put_record(out, |out| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        });
+        written.expect("it cannot fail");
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back_as_they_were_put(
+            records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20_000), 0..20),
+        ) {
+            let mut payload = Vec::new();
+            for record in &records {
+                put(&mut payload, record);
+            }
+            let mut reader = Records::new(&payload);
+            let read: Vec<Vec<u8>> = reader.by_ref().map(|record| record.bytes.to_vec()).collect();
+            prop_assert_eq!(read, records);
+            prop_assert!(reader.rest().is_empty());
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut reader = Records::new(&bytes);
+            let total: usize = reader.by_ref().map(|record| record.bytes.len()).sum();
+            prop_assert!(total + reader.rest().len() <= bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_record_that_fails_to_be_written_leaves_nothing() {
+        let mut payload = vec![1, 2];
+        let written = put_record(&mut payload, |out| {
+            out.push(9);
+            Err("no")
+        });
+        assert_eq!(written, Err("no"));
+        assert_eq!(payload, [1, 2]);
+    }
+
+    #[test]
+    fn a_failure_is_marked_as_one() {
+        let mut payload = Vec::new();
+        failed_record(&mut payload, &Failure::Cancelled);
+        assert!(Records::new(&payload).next().expect("there is one").failed);
+    }
+}

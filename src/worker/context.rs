@@ -1,0 +1,158 @@
+//! What a task can ask of the worker it runs in.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::os::{Board, SLOTS};
+use crate::task::State;
+
+/// The worker that runs the current task.
+///
+/// Python's counterpart is `multiprocessing.current_process()` inside a pool.
+///
+/// # Examples
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::builder().workers(1).name("render").build()?;
+/// let worker = pool.apply(|| multiprocess::worker::current().map(|worker| worker.to_string()), ()).await?;
+/// assert_eq!(worker.as_deref(), Some("render: worker 0"));
+/// assert_eq!(multiprocess::worker::current(), None, "this is no worker");
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Worker {
+    /// Which of its pool's workers it is, counted from 0; a replacement takes the number of what it replaces.
+    pub index: usize,
+    /// The process it is, or for a pool of threads the kernel's number of the thread.
+    pub id: u32,
+    /// The name of its pool.
+    pub pool: String,
+    /// How many pools it is nested in; 1 if the program itself made its pool.
+    pub depth: u32,
+}
+
+impl std::fmt::Display for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: worker {}", self.pool, self.index)
+    }
+}
+
+/// A worker's own view of itself, shared by the threads of its tasks.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) worker: Worker,
+    pub(crate) board: Board,
+    pub(crate) state: Option<State>,
+    slot: AtomicUsize,
+}
+
+thread_local! {
+    static OF_THREAD: RefCell<Option<Arc<Context>>> = const { RefCell::new(None) };
+}
+/// Threads that a task starts belong to the worker too, where the whole process is one.
+static OF_PROCESS: OnceLock<Arc<Context>> = OnceLock::new();
+
+impl Context {
+    pub(crate) fn new(worker: Worker, board: Board, state: Option<State>) -> Arc<Self> {
+        Arc::new(Self { worker, board, state, slot: AtomicUsize::new(SLOTS) })
+    }
+
+    /// Makes this the worker of the current thread.
+    pub(crate) fn enter_thread(self: &Arc<Self>) {
+        OF_THREAD.with(|context| context.replace(Some(Arc::clone(self))));
+    }
+
+    /// Makes this the worker of all threads of the process.
+    pub(crate) fn enter_process(self: &Arc<Self>) {
+        let _first = OF_PROCESS.set(Arc::clone(self));
+    }
+
+    /// The call in this slot is the one that runs; `SLOTS` is none.
+    pub(crate) fn runs(&self, slot: usize) {
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+}
+
+fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {
+    let of_thread = OF_THREAD.try_with(|context| context.borrow().clone()).ok().flatten();
+    of_thread.as_deref().or(OF_PROCESS.get().map(|context| &**context)).map(look)
+}
+
+/// How many pools this code is nested in; 0 in the program itself.
+pub(crate) fn depth() -> u32 {
+    with(|context| context.worker.depth).unwrap_or(0)
+}
+
+/// The worker that runs the current task, or nothing outside of tasks.
+///
+/// In a pool of threads it is known on the worker's own thread only.
+///
+/// # Examples
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::new(2)?;
+/// let index = pool.apply(|| multiprocess::worker::current().map(|worker| worker.index), ()).await?;
+/// assert!(index.is_some_and(|index| index < 2));
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+#[must_use]
+pub fn current() -> Option<Worker> {
+    with(|context| context.worker.clone())
+}
+
+/// True if the caller of the current task no longer wants its result, so that the task may as well end early.
+///
+/// A task that never asks runs to its end. Costs a few nanoseconds. False outside of tasks.
+///
+/// # Examples
+///
+/// ```
+/// fn search(limit: u64) -> Option<u64> {
+///     (0..limit).take_while(|_| !multiprocess::worker::is_cancelled()).find(|n| n * n == 1_369)
+/// }
+///
+/// assert_eq!(search(100), Some(37), "a task is an ordinary function");
+/// ```
+#[must_use]
+pub fn is_cancelled() -> bool {
+    with(|context| {
+        let slot = context.slot.load(Ordering::Relaxed);
+        slot < SLOTS && context.board.is_cancelled(slot)
+    })
+    .unwrap_or(false)
+}
+
+/// What the pool's initializer returned in this worker, if it returned a `T`. Nothing outside of tasks.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::{ProcessPool, worker};
+///
+/// struct Dictionary(Vec<String>);
+///
+/// fn load(words: Vec<String>) -> Dictionary {
+///     Dictionary(words)
+/// }
+///
+/// fn is_known(word: String) -> bool {
+///     worker::state::<Dictionary>().expect("the pool has an initializer").0.contains(&word)
+/// }
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let words = vec!["apple".to_owned(), "pear".to_owned()];
+/// let pool = ProcessPool::builder().workers(2).initializer(load, (words,)).build()?;
+/// assert!(pool.apply(is_known, ("pear".to_owned(),)).await?);
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+#[must_use]
+pub fn state<T: Send + Sync + 'static>() -> Option<Arc<T>> {
+    with(|context| context.state.clone()).flatten()?.downcast().ok()
+}

@@ -1,0 +1,124 @@
+//! The entry: a process of this program finds out, before `main`, whether it is a worker.
+//!
+//! It is one only if all of this holds; otherwise the program starts as ever:
+//!
+//! 1. the environment has our variable, which holds a token;
+//! 2. descriptor 0 is a control socket, made by our parent, under our user, and we were given no extra rights;
+//! 3. the first message on it repeats the token.
+
+use std::ffi::{c_char, c_int};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::serve::serve;
+use crate::os;
+
+/// The variable by which a pool tells its worker what it is. The worker removes it.
+pub(crate) const ENV: &str = "MULTIPROCESS_WORKER";
+
+/// Far more than a set-up message takes.
+const MESSAGE_ROOM: usize = 256;
+
+/// What a pool and the worker that it starts both know, and nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Token(pub(crate) [u8; 16]);
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The first message on the control socket. With it come the read end of the orders, the write end of the
+/// reports, and the board.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) token: Token,
+}
+
+#[cfg(feature = "auto-entry")]
+os::before_main!(ENTRY = enter);
+
+#[cfg(feature = "auto-entry")]
+extern "C" fn enter(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) {
+    if is_unserved_worker() {
+        work(|| os::run_later_constructors(enter, argc, argv, envp));
+    }
+}
+
+/// Serves and ends here if this process is a worker; returns at once if it is not.
+///
+/// Needed only without the feature `auto-entry`, and then as the first statement of `main`.
+///
+/// # Examples
+///
+/// ```no_run
+/// fn main() {
+///     multiprocess::init();
+///     // ...
+/// }
+/// ```
+#[cfg(not(feature = "auto-entry"))]
+pub fn init() {
+    ENTERED.store(true, std::sync::atomic::Ordering::Relaxed);
+    if is_unserved_worker() {
+        work(|| ());
+    }
+}
+
+#[cfg(not(feature = "auto-entry"))]
+static ENTERED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// True if workers of this program will enter: the entry is linked in, or `init` was called.
+#[cfg(feature = "auto-entry")]
+pub(crate) fn entered() -> bool {
+    // Looking at the entry is what makes the linker keep it.
+    !std::hint::black_box(&raw const ENTRY).is_null()
+}
+
+/// True if workers of this program will enter: the entry is linked in, or `init` was called.
+#[cfg(not(feature = "auto-entry"))]
+pub(crate) fn entered() -> bool {
+    ENTERED.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// True if this process was started as a worker and has not begun to serve.
+pub(crate) fn is_unserved_worker() -> bool {
+    let Some(expected) = std::env::var_os(ENV) else { return false };
+    if !os::stdin_is_our_parent() {
+        return false;
+    }
+    let mut message = [0; MESSAGE_ROOM];
+    let Ok(length) = os::peek(rustix::stdio::stdin(), &mut message) else { return false };
+    let Ok(setup) = postcard::from_bytes::<Setup>(&message[..length]) else { return false };
+    expected == *setup.token.to_string()
+}
+
+/// Makes this process a worker. `prepare` runs once it is cut off from what it inherited.
+fn work(prepare: impl FnOnce()) -> ! {
+    remove_variable();
+    os::reset_signals();
+    let control =
+        os::accept_control().unwrap_or_else(|error| give_up("take over the control socket", &error));
+    prepare();
+    let mut message = [0; MESSAGE_ROOM];
+    let received = os::receive(&control, &mut message);
+    let (_, descriptors) = received.unwrap_or_else(|error| give_up("receive the pipes", &error));
+    match <[_; 3]>::try_from(descriptors) {
+        Ok([orders, reports, board]) => serve(control, orders, reports, &board),
+        Err(_) => give_up("receive the pipes", &"not three descriptors"),
+    }
+}
+
+#[expect(unsafe_code, reason = "the environment is changed while there is one thread")]
+fn remove_variable() {
+    // SAFETY: this runs before `main` or as its first statement, when no other thread can read the environment.
+    unsafe { std::env::remove_var(ENV) };
+}
+
+/// Ends a worker that cannot work, which its pool sees as a failed start.
+pub(super) fn give_up(step: &str, cause: &dyn fmt::Display) -> ! {
+    eprintln!("multiprocess: worker {}: cannot {step}: {cause}", std::process::id());
+    os::leave_at_once(112)
+}

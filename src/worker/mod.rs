@@ -1,0 +1,15 @@
+//! The child's side: from the first instruction before `main` to the last task. Blocking throughout; there is no
+//! tokio on the serving path.
+
+mod context;
+mod enter;
+mod execute;
+mod serve;
+
+pub use context::{Worker, current, is_cancelled, state};
+#[cfg(not(feature = "auto-entry"))]
+pub use enter::init;
+
+pub(crate) use context::{Context, depth};
+pub(crate) use enter::{ENV, Setup, Token, entered, is_unserved_worker};
+pub(crate) use execute::execute;

@@ -1,0 +1,212 @@
+//! The worker's loop: read an order, obey it, report.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio_util::codec::Decoder as _;
+
+use super::context::{Context, Worker};
+use super::enter::give_up;
+use super::execute::execute;
+use crate::os::{self, Board, Image};
+use crate::task::{self, Task};
+use crate::wire::{
+    Codec, Configure, Frame, LARGEST_MAX, Order, PROTOCOL, Report, Run, TaskRef, codec, split,
+};
+
+/// The thread that only waits for the parent's end needs next to nothing.
+const LIFELINE_STACK: usize = 64 * 1024;
+
+/// The pipe that orders come by.
+struct Orders {
+    pipe: OwnedFd,
+    codec: Codec,
+    buffer: BytesMut,
+    polling: Polling,
+}
+
+/// Polls before it blocks, but only while orders come in quick succession.
+struct Polling {
+    limit: Duration,
+    quick: bool,
+}
+
+/// What the loop works with.
+struct Server {
+    orders: Orders,
+    reports: OwnedFd,
+    tasks: Vec<Result<Task, String>>,
+    max: usize,
+}
+
+/// Serves until the pool has no more orders, then exits.
+pub(super) fn serve(control: OwnedFd, orders: OwnedFd, reports: OwnedFd, board: &OwnedFd) -> ! {
+    start_lifeline(control);
+    let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
+    let polling = Polling { limit: Duration::ZERO, quick: false };
+    let orders = Orders { pipe: orders, codec: codec(LARGEST_MAX), buffer: BytesMut::new(), polling };
+    let mut server = Server { orders, reports, tasks: Vec::new(), max: 0 };
+    let hello = Report::Hello { protocol: PROTOCOL, image: Image::of_this_process().identity() };
+    match server.report(&hello, Vec::new()).and_then(|()| server.orders.next()) {
+        Ok(Some((Order::Configure(configure), arguments))) => server.configured(&configure, board, arguments),
+        Ok(Some(_)) => give_up("start", &"the first order was another than expected"),
+        // The pool was dropped meanwhile.
+        Ok(None) | Err(_) => os::leave_at_once(os::LIFELINE_LOST),
+    }
+}
+
+/// Nothing outlives the parent: not even a task in an endless loop.
+fn start_lifeline(control: OwnedFd) {
+    let lifeline = thread::Builder::new().name("lifeline".into()).stack_size(LIFELINE_STACK);
+    let started = lifeline.spawn(move || {
+        os::wait_for_end(control);
+        os::leave_at_once(os::LIFELINE_LOST)
+    });
+    if let Err(error) = started {
+        give_up("start the lifeline thread", &error);
+    }
+}
+
+impl Server {
+    /// Serves on this thread, or on one with the stack that was asked for.
+    fn configured(mut self, configure: &Configure, board: Board, arguments: Bytes) -> ! {
+        self.max = configure.max_frame;
+        self.orders.polling.limit = Duration::from_nanos(configure.busy_poll_ns);
+        if configure.busy_poll_ns > 0 {
+            let set = os::set_nonblocking(&self.orders.pipe);
+            set.unwrap_or_else(|error| give_up("poll its pipe", &error));
+        }
+        if let Err(error) = os::nice(configure.nice) {
+            give_up("change its niceness", &error);
+        }
+        let Some(stack_size) = configure.stack_size else { self.run(configure, board, &arguments) };
+        let configure = configure.clone();
+        let serving = thread::Builder::new().name("worker".into()).stack_size(stack_size);
+        match serving.spawn(move || self.run(&configure, board, &arguments)) {
+            Ok(thread) => match thread.join() {
+                Ok(never) => never,
+                Err(_) => give_up("serve", &"its thread has ended"),
+            },
+            Err(error) => give_up("start a thread with the stack asked for", &error),
+        }
+    }
+
+    fn run(mut self, configure: &Configure, board: Board, arguments: &[u8]) -> ! {
+        task::capture_panics();
+        let worker = Worker {
+            index: configure.index,
+            id: std::process::id(),
+            pool: configure.name.clone(),
+            depth: configure.depth,
+        };
+        let state = match &configure.initializer {
+            None => None,
+            Some(initializer) => {
+                let found = task::resolve_initializer(initializer.offset, initializer.fingerprint);
+                match found.and_then(|function| function.call(arguments)) {
+                    Ok(state) => Some(state),
+                    Err(cause) => self.initializer_failed(cause),
+                }
+            }
+        };
+        let context = Context::new(worker, board, state);
+        context.enter_thread();
+        context.enter_process();
+        let served = self.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context));
+        // A pipe that fails means that the parent is gone; nobody is left to be told.
+        std::process::exit(if served.is_ok() { 0 } else { os::LIFELINE_LOST })
+    }
+
+    fn initializer_failed(&mut self, cause: String) -> ! {
+        let _parent_gone = self.report(&Report::InitializerFailed(cause), Vec::new());
+        std::process::exit(1)
+    }
+
+    fn obey(&mut self, context: &Context) -> io::Result<()> {
+        while let Some((order, payload)) = self.orders.next()? {
+            match order {
+                Order::Run(run) => self.run_task(context, &run, &payload)?,
+                Order::Stop => break,
+                Order::Configure(_) => give_up("go on", &"it was configured twice"),
+            }
+        }
+        Ok(())
+    }
+
+    fn run_task(&mut self, context: &Context, run: &Run, payload: &[u8]) -> io::Result<()> {
+        let task = self.task(&run.task);
+        let (reports, max) = (&self.reports, self.max);
+        execute(context, run.head, task, payload, max, &mut |reply, records| {
+            write(reports, &Report::Reply(reply), records)
+        })
+    }
+
+    /// The task of a reference; one that comes in full is noted even if its call was taken back.
+    fn task(&mut self, reference: &TaskRef) -> Result<Task, String> {
+        match *reference {
+            TaskRef::New { index, offset, fingerprint } => {
+                let index = usize::try_from(index).unwrap_or(usize::MAX);
+                if index != self.tasks.len() {
+                    return Err("the task has a number out of turn".into());
+                }
+                self.tasks.push(task::resolve(offset, fingerprint));
+                self.tasks[index].clone()
+            }
+            TaskRef::Known(index) => {
+                let known = usize::try_from(index).ok().and_then(|index| self.tasks.get(index));
+                known.cloned().unwrap_or_else(|| Err("the task has a number that is not known".into()))
+            }
+        }
+    }
+
+    fn report(&mut self, report: &Report, payload: Vec<u8>) -> io::Result<()> {
+        write(&self.reports, report, payload)
+    }
+}
+
+fn write(reports: &OwnedFd, report: &Report, payload: Vec<u8>) -> io::Result<()> {
+    let frame = Frame::new(report, payload.into());
+    os::write_all(reports, &frame.head)?;
+    os::write_all(reports, &frame.body)
+}
+
+impl Orders {
+    /// The next order and its payload; nothing once the pool has closed the pipe.
+    fn next(&mut self) -> io::Result<Option<(Order, Bytes)>> {
+        loop {
+            if let Some(frame) = self.codec.decode(&mut self.buffer)? {
+                let order = split(&frame.freeze());
+                return order.map(Some).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+            if self.fill()? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        if self.polling.limit.is_zero() {
+            return os::read_into(&self.pipe, &mut self.buffer);
+        }
+        let began = Instant::now();
+        let mut polling = self.polling.quick;
+        loop {
+            match os::read_into(&self.pipe, &mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => {
+                    self.polling.quick = began.elapsed() < self.polling.limit;
+                    return read;
+                }
+            }
+            polling &= began.elapsed() < self.polling.limit;
+            if polling {
+                std::hint::spin_loop();
+            } else {
+                os::wait_readable(&self.pipe, None)?;
+            }
+        }
+    }
+}
