@@ -1,0 +1,40 @@
+//! What the tests share: both kinds of pool, a deadline for everything, gates that hold a task until the test lets
+//! it go, tallies that count executions across processes, and a census of what a test leaves behind.
+
+#![expect(clippy::allow_attributes, reason = "each test file uses a part of this")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of this")]
+
+pub mod gate;
+pub mod tally;
+
+use std::time::Duration;
+
+/// A test that takes longer hangs.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Runs a test on a runtime of its own, under the deadline.
+pub fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+    let outcome = runtime.block_on(async { tokio::time::timeout(DEADLINE, test).await });
+    assert!(outcome.is_ok(), "the test hangs");
+}
+
+/// Makes each generic `async fn name<K: Kind>()` two tests: on processes and on threads.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        $(
+            mod $name {
+                #[test]
+                fn on_processes() {
+                    crate::support::run(super::$name::<multiprocess::Processes>());
+                }
+
+                #[test]
+                fn on_threads() {
+                    crate::support::run(super::$name::<multiprocess::dummy::Threads>());
+                }
+            }
+        )*
+    };
+}
+pub(crate) use on_both;

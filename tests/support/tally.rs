@@ -1,0 +1,48 @@
+//! A tally counts how often something was done, by whichever process.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// The test's side.
+pub struct Tally {
+    path: PathBuf,
+}
+
+impl Tally {
+    pub fn new() -> Self {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("multiprocess-tally-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, "").expect("a file can be made");
+        Self { path }
+    }
+
+    /// What tasks are handed, for `mark`.
+    pub fn key(&self) -> String {
+        self.path.to_str().expect("the path is text").to_owned()
+    }
+
+    /// How often it was marked.
+    pub fn count(&self) -> usize {
+        self.marks().len()
+    }
+
+    /// The bytes it was marked with, in the order they came.
+    pub fn marks(&self) -> Vec<u8> {
+        std::fs::read(&self.path).expect("the file is there")
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The task's side: one more, with a byte that says which.
+pub fn mark(key: &str, which: u8) {
+    let mut file = OpenOptions::new().append(true).open(key).expect("the tally is there");
+    file.write_all(&[which]).expect("the file can be written");
+}
