@@ -2,7 +2,13 @@
 //! it go, tallies that count executions across processes, and a census of what a test leaves behind.
 
 #![expect(clippy::allow_attributes, reason = "each test file uses a part of this")]
-#![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "each test file uses a part of this"
+)]
 
 pub mod gate;
 pub mod tally;
