@@ -154,7 +154,9 @@ impl Engine {
     pub(crate) fn visit(&self, blocking: bool) {
         if let Some(background) = self.home.visit(blocking) {
             let links: Vec<_> = self.lock().links.0.values().map(Arc::clone).collect();
-            links.into_iter().for_each(|link| link.attend(background));
+            for link in links {
+                link.attend(background);
+            }
         }
     }
 

@@ -14,7 +14,7 @@ impl LaneId {
 
 #[derive(Debug)]
 pub(super) struct Lanes<T> {
-    lanes: HashMap<LaneId, VecDeque<T>>,
+    items: HashMap<LaneId, VecDeque<T>>,
     /// The lanes that hold something, the next one first.
     turns: VecDeque<LaneId>,
     length: usize,
@@ -22,7 +22,7 @@ pub(super) struct Lanes<T> {
 
 impl<T> Default for Lanes<T> {
     fn default() -> Self {
-        Self { lanes: HashMap::new(), turns: VecDeque::new(), length: 0 }
+        Self { items: HashMap::new(), turns: VecDeque::new(), length: 0 }
     }
 }
 
@@ -42,7 +42,7 @@ impl<T> Lanes<T> {
 
     fn lane(&mut self, lane: LaneId) -> &mut VecDeque<T> {
         self.length += 1;
-        let items = self.lanes.entry(lane).or_default();
+        let items = self.items.entry(lane).or_default();
         if items.is_empty() {
             self.turns.push_back(lane);
         }
@@ -51,17 +51,17 @@ impl<T> Lanes<T> {
 
     /// The item whose turn it is.
     pub(super) fn front(&self) -> Option<&T> {
-        self.lanes.get(self.turns.front()?)?.front()
+        self.items.get(self.turns.front()?)?.front()
     }
 
     /// Takes the item whose turn it is; the next turn is another lane's.
     pub(super) fn pop(&mut self) -> Option<T> {
         let lane = self.turns.pop_front()?;
-        let items = self.lanes.get_mut(&lane)?;
+        let items = self.items.get_mut(&lane)?;
         let item = items.pop_front();
         self.length -= usize::from(item.is_some());
         if items.is_empty() {
-            self.lanes.remove(&lane);
+            self.items.remove(&lane);
         } else {
             self.turns.push_back(lane);
         }
@@ -70,13 +70,13 @@ impl<T> Lanes<T> {
 
     /// Drops the items that are not wanted any more.
     pub(super) fn retain(&mut self, mut wanted: impl FnMut(&T) -> bool) {
-        for items in self.lanes.values_mut() {
+        for items in self.items.values_mut() {
             items.retain(&mut wanted);
         }
-        self.lanes.retain(|_, items| !items.is_empty());
-        let Self { lanes, turns, .. } = self;
+        self.items.retain(|_, items| !items.is_empty());
+        let Self { items: lanes, turns, .. } = self;
         turns.retain(|lane| lanes.contains_key(lane));
-        self.length = self.lanes.values().map(VecDeque::len).sum();
+        self.length = self.items.values().map(VecDeque::len).sum();
     }
 }
 

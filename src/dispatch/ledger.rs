@@ -252,13 +252,11 @@ impl<T: Clone> Ledger<T> {
 
     /// An input has begun that is to be read to its end even if the pool is closed meanwhile.
     pub(super) fn hold(&mut self) -> Result<(), Refused> {
-        match self.refusal() {
-            Some(error) => Err(error),
-            None => {
-                self.holds += 1;
-                Ok(())
-            }
+        if let Some(error) = self.refusal() {
+            return Err(error);
         }
+        self.holds += 1;
+        Ok(())
     }
 
     /// Such an input was read to its end, or given up.
@@ -343,8 +341,7 @@ impl<T: Clone> Ledger<T> {
 
     fn assign(&mut self, out: &mut Vec<Action<T>>) {
         loop {
-            while let Some(unit) = self.lanes.front().filter(|unit| self.entry(**unit).is_none()) {
-                let _stale = *unit;
+            while self.lanes.front().is_some_and(|unit| self.entry(*unit).is_none()) {
                 self.lanes.pop();
                 self.stale -= 1;
             }
@@ -438,7 +435,8 @@ impl<T: Clone> Ledger<T> {
     fn start(&mut self, index: Option<usize>, out: &mut Vec<Action<T>>) {
         let taken = |index: &usize| self.workers.values().any(|worker| worker.index == *index);
         let index = index.filter(|index| !taken(index));
-        let index = index.unwrap_or_else(|| (0..).find(|index| !taken(index)).expect("numbers do not end"));
+        let mut free = (0..=self.workers.len()).filter(|index| !taken(index));
+        let index = index.or_else(|| free.next()).expect("there are more numbers than workers");
         let id = WorkerId(self.fresh());
         let worker = Worker {
             index,

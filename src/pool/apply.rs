@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 
+use super::front::driver_runtime;
 use super::handle::{ArcCell, Cell, TaskHandle};
 use super::outcome::Label;
-use super::pool::driver_runtime;
 use crate::dispatch::{Engine, LaneId, Permit, Unit};
 use crate::error::{Error, Result};
 use crate::task::{Arguments, Payload, Task, TaskFn};

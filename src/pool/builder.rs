@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use super::front::Pool;
 use super::kind::{Kind, Processes};
-use super::pool::Pool;
 use crate::backend::{Backend, Home, Profile, Spawn, Threads};
 use crate::dispatch::{Engine, EngineConfig, Limits};
 use crate::error::{Error, Result};

@@ -339,6 +339,7 @@ impl<R: Payload> TaskHandle<R> {
     /// # pool.shutdown().await
     /// # }).unwrap();
     /// ```
+    #[expect(clippy::must_use_candidate, reason = "most callers need not know")]
     pub fn cancel(&self) -> bool {
         let source = std::mem::replace(&mut self.cell.lock().source, Source::Nowhere);
         if matches!(self.cell.lock().stage, Stage::Pending) && source.stop() {

@@ -1,6 +1,6 @@
 //! What the workers of a pool are.
 
-use super::pool::Pool;
+use super::front::Pool;
 
 /// What the workers of a pool are: [`Processes`] or [`dummy::Threads`](crate::dummy::Threads).
 ///

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use futures::future::{AbortHandle, Abortable};
 
 use super::flow::Flow;
+use super::front::driver_runtime;
 use super::handle::{Cell, TaskHandle};
-use super::pool::driver_runtime;
 use crate::error::{Error, Result};
 use crate::task::Payload;
 

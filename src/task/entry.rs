@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_reference_that_is_off_by_anything_is_refused() {
         let (offset, fingerprint) = Task::of(add).reference();
-        for wrong in [1, -1, 8, -8, 64, 4096, -4096, 1 << 30, i64::MAX - offset, i64::MIN - offset] {
+        for wrong in [1, -1, 8, -8, 64, 4096, -4096, 1 << 30, i64::MAX, i64::MIN] {
             assert!(resolve(offset.wrapping_add(wrong), fingerprint).is_err(), "off by {wrong}");
         }
         assert!(resolve(offset, fingerprint ^ 1).is_err());

@@ -90,7 +90,7 @@ pub(crate) fn is_unserved_worker() -> bool {
         return false;
     }
     let mut message = [0; MESSAGE_ROOM];
-    let Ok(length) = os::peek(rustix::stdio::stdin(), &mut message) else { return false };
+    let Ok(length) = os::peek_stdin(&mut message) else { return false };
     let Ok(setup) = postcard::from_bytes::<Setup>(&message[..length]) else { return false };
     expected == *setup.token.to_string()
 }

@@ -1,7 +1,6 @@
 //! What the tests share: both kinds of pool, a deadline for everything, gates that hold a task until the test lets
 //! it go, tallies that count executions across processes, and a census of what a test leaves behind.
 
-#![expect(clippy::allow_attributes, reason = "each test file uses a part of this")]
 #![allow(
     dead_code,
     unreachable_pub,
@@ -16,7 +15,7 @@ pub mod tally;
 use std::time::Duration;
 
 /// A test that takes longer hangs.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Runs a test on a runtime of its own, under the deadline.
 pub fn run(test: impl Future<Output = ()>) {

@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -78,7 +79,7 @@ pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<
 }
 
 fn prepare(profile: &Profile, index: usize) -> io::Result<(Ends, Launch)> {
-    let token = token()?;
+    let token = Token(os::random()?);
     let (control, their_control) = os::control_pair()?;
     let (their_orders, orders) = os::pipe()?;
     let (reports, their_reports) = os::pipe()?;
@@ -100,14 +101,13 @@ fn title(name: &str, index: usize) -> OsString {
     format!("{}: worker {index}", name.replace('\0', " ")).into()
 }
 
-fn token() -> io::Result<Token> {
-    let mut token = [0; 16];
-    let filled = rustix::rand::getrandom(&mut token, rustix::rand::GetRandomFlags::empty())?;
-    if filled == token.len() { Ok(Token(token)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
 fn configure(request: &StartRequest) -> (Configure, Bytes) {
     let mut configure = Configure { index: request.index, ..request.profile.configure.clone() };
+    // One core is left to whoever makes the calls; a worker beyond the others would take it by polling.
+    let cores = available_parallelism().map_or(1, Into::into);
+    if request.index + 1 >= cores {
+        configure.busy_poll_ns = 0;
+    }
     let Some(setup) = &request.profile.setup else { return (configure, Bytes::new()) };
     let (offset, fingerprint) = setup.function.reference();
     configure.initializer = Some(Initializer { offset, fingerprint });

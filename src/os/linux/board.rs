@@ -180,10 +180,10 @@ impl Board {
     /// The worker's: puts the next result behind those on the board, which must have room for it.
     pub(crate) fn add_result(&self, at: usize, record: &[u8]) {
         assert!(at + record.len() <= AREA, "a result was added to a full board");
-        let area = self.page().area.as_ptr().cast::<u8>().cast_mut();
+        let place = self.page().area[at..].as_ptr().cast::<u8>().cast_mut();
         // SAFETY: the range was just checked to lie within the area; only this worker writes there, and the pool
         // reads it only after this worker is dead.
-        unsafe { std::ptr::copy_nonoverlapping(record.as_ptr(), area.add(at), record.len()) };
+        unsafe { std::ptr::copy_nonoverlapping(record.as_ptr(), place, record.len()) };
         let results = &self.page().results;
         let end = u32::try_from(at + record.len()).expect("the area is small");
         results.bytes.store(end, Ordering::Release);

@@ -108,10 +108,10 @@ impl Child {
         // SAFETY: the descriptor is open, always the same, and stays open as long as the registration, which
         // holds a share of it.
         let registered = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
-        if let Ok(watched) = registered {
-            if watched.readable().await.is_ok() {
-                return self.reap();
-            }
+        if let Ok(watched) = registered
+            && watched.readable().await.is_ok()
+        {
+            return self.reap();
         }
         // No room in epoll: a thread of its own waits instead.
         tokio::task::spawn_blocking(move || {

@@ -32,9 +32,10 @@ pub(crate) fn send(socket: impl AsFd, message: &[u8], descriptors: &[BorrowedFd<
     if sent == message.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Looks at the next message without taking it; its length, at most that of `buffer`.
-pub(crate) fn peek(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (_, length) = retry_on_intr(|| recv(&socket, &mut *buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT))?;
+/// Looks at the next message on descriptor 0 without taking it; its length, at most that of `buffer`.
+pub(crate) fn peek_stdin(buffer: &mut [u8]) -> io::Result<usize> {
+    let stdin = rustix::stdio::stdin();
+    let (_, length) = retry_on_intr(|| recv(stdin, &mut *buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT))?;
     Ok(length.min(buffer.len()))
 }
 

@@ -50,10 +50,11 @@ pub(crate) fn run_later_constructors(
     let count = (end.addr() - first.addr()) / size_of::<Constructor>();
     let mut behind_own = false;
     for index in 0..count {
+        let place = first.cast::<usize>().wrapping_add(index);
         // SAFETY: the linker defines both symbols as the ends of the array of constructors of this program, and
-        // `index` is below its length; the words are read whole and only called when they are neither 0 nor -1,
-        // the two fillers that the loader passes over too.
-        let word = unsafe { first.cast::<usize>().add(index).read() };
+        // `index` is below its length.
+        let word = unsafe { place.read() };
+        // The loader passes over 0 and -1 too.
         if behind_own && word != 0 && word != usize::MAX {
             // SAFETY: every other word of the array is a constructor, which the loader would call the same way.
             let constructor = unsafe { std::mem::transmute::<usize, Constructor>(word) };

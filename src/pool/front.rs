@@ -249,13 +249,11 @@ impl<K: Kind> Pool<K> {
             let why = "a pool has at least one worker".into();
             return Err(Error::Option { option: "resize", why });
         }
-        match self.engine().refusal() {
-            Some(error) => Err(error),
-            None => {
-                self.engine().resize(workers);
-                Ok(())
-            }
+        if let Some(error) = self.engine().refusal() {
+            return Err(error);
         }
+        self.engine().resize(workers);
+        Ok(())
     }
 
     /// What the pool does now, and has done so far.
