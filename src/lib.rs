@@ -17,3 +17,4 @@ pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,
 };
 pub use task::{Arguments, Awaited, Fallible, InitFn, Outcome, Payload, Plain, TaskFn};
+pub use worker::init;

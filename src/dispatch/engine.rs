@@ -60,7 +60,14 @@ struct Links(HashMap<WorkerId, Arc<dyn Link>>);
 enum Effect {
     Send(Arc<dyn Link>, Call),
     Accept(Arc<Unit>, Piece),
-    Fail { unit: Arc<Unit>, error: Error, elements: u32, last: bool },
+    Fail {
+        unit: Arc<Unit>,
+        error: Error,
+        first: u32,
+        elements: u32,
+    },
+    /// Only dropped, outside of the lock: what the caller left in it may use the pool when it is dropped.
+    Forget(Arc<Unit>),
     Stop(Arc<dyn Link>),
     Kill(Arc<dyn Link>),
     Abort(AbortHandle),
@@ -285,19 +292,20 @@ impl Engine {
                 let call = Call { head, task: unit.task, records: unit.records_from(done) };
                 Some(Effect::Send(link, call))
             }
-            Action::Deliver { task: unit, reply } => {
-                let Reply { elements, last, elapsed_ns, .. } = reply;
+            Action::Deliver { task: unit, first, reply } => {
+                let Reply { elements, elapsed_ns, .. } = reply;
                 let results = Pieces::Records(occasion.records.clone());
-                Some(Effect::Accept(unit, Piece { results, elements, last, elapsed_ns }))
+                Some(Effect::Accept(unit, Piece { results, first, elements, elapsed_ns }))
             }
-            Action::Died { task: unit, elements, last } => {
+            Action::Died { task: unit, first, elements } => {
                 let (pid, exit) = occasion.end.unwrap_or((0, Exit::Unknown));
                 let error = Error::WorkerDied(Death::new(pid, exit, Some(unit.name())));
-                Some(Effect::Fail { unit, error, elements, last })
+                Some(Effect::Fail { unit, error, first, elements })
             }
-            Action::Fail { task: unit, elements, error } => {
-                Some(Effect::Fail { unit, error, elements, last: true })
+            Action::Fail { task: unit, first, elements, error } => {
+                Some(Effect::Fail { unit, error, first, elements })
             }
+            Action::Forget { task: unit } => Some(Effect::Forget(unit)),
             Action::Stop { worker } => state.links.0.get(&worker).map(Arc::clone).map(Effect::Stop),
             Action::Kill { worker } => match state.starts.get(&worker) {
                 Some(start) => Some(Effect::Abort(start.clone())),
@@ -319,7 +327,10 @@ impl Engine {
             Ok(link) => {
                 let mut state = self.lock();
                 state.starts.remove(&worker);
-                state.links.0.insert(worker, Arc::clone(&link));
+                // It may have died already; then nobody would ever take the link out again.
+                if state.ledger.knows(worker) {
+                    state.links.0.insert(worker, Arc::clone(&link));
+                }
                 drop(state);
                 let wanted =
                     self.act(Occasion::default(), |ledger, links, out| ledger.ready(worker, links, out));
@@ -403,7 +414,8 @@ impl Effect {
         match self {
             Self::Send(link, call) => link.send(call),
             Self::Accept(unit, piece) => unit.sink.accept(piece),
-            Self::Fail { unit, error, elements, last } => unit.fail(error, elements, last),
+            Self::Fail { unit, error, first, elements } => unit.fail(error, first, elements),
+            Self::Forget(unit) => drop(unit),
             Self::Stop(link) => link.stop(),
             Self::Kill(link) => link.kill(),
             Self::Abort(start) => start.abort(),

@@ -42,12 +42,14 @@ pub(super) enum Action<T> {
     Start { worker: WorkerId, index: usize },
     /// Send a unit from element `done` on.
     Send { worker: WorkerId, head: CallHead, task: T, done: u32 },
-    /// Hand the results that the event came with to their unit.
-    Deliver { task: T, reply: Reply },
+    /// Hand the results that the event came with to their unit, as those of the elements from `first` on.
+    Deliver { task: T, first: u32, reply: Reply },
     /// These elements had been begun by a worker that died.
-    Died { task: T, elements: u32, last: bool },
+    Died { task: T, first: u32, elements: u32 },
     /// The rest of a unit fails, and it is settled.
-    Fail { task: T, elements: u32, error: Error },
+    Fail { task: T, first: u32, elements: u32, error: Error },
+    /// Nobody wants this unit any more. It is the caller's to drop, outside of any lock.
+    Forget { task: T },
     /// Tell a worker that nothing more will come.
     Stop { worker: WorkerId },
     /// End a worker now.
@@ -233,6 +235,11 @@ impl<T: Clone> Ledger<T> {
         self.workers.iter().filter_map(ready)
     }
 
+    /// True if a worker is being started or lives.
+    pub(super) fn knows(&self, worker: WorkerId) -> bool {
+        self.workers.contains_key(&worker)
+    }
+
     /// The calls of a worker, each with the number of its elements that were answered.
     pub(super) fn calls_of(&self, worker: WorkerId) -> Vec<(CallHead, u32)> {
         let calls = self.workers.get(&worker).map(|worker| &worker.calls);
@@ -303,7 +310,7 @@ impl<T: Clone> Ledger<T> {
         let (rest, on) = (u64::from(entry.elements - entry.done), entry.on);
         self.stats.cancelled += rest;
         let Some(worker) = on else {
-            self.units.remove(unit.key);
+            self.forget(unit, out);
             self.stale += 1;
             self.forget_stale();
             self.settle_phase(out);
@@ -313,13 +320,17 @@ impl<T: Clone> Ledger<T> {
         let head = sent.iter().find(|sent| sent.unit == unit).expect("a unit on a worker is sent").head;
         if boards.revoke(worker, head.slot, head.call) {
             self.take_back(worker, head.call);
-            self.units.remove(unit.key);
+            self.forget(unit, out);
             self.went_on(worker, boards, out);
             return Cancelled::BeforeStart;
         }
         boards.cancel(worker, head.slot);
         self.units[unit.key].wanted = false;
         Cancelled::WhileRunning
+    }
+
+    fn forget(&mut self, unit: UnitId, out: &mut Vec<Action<T>>) {
+        out.push(Action::Forget { task: self.units.remove(unit.key).task });
     }
 
     /// Cancelled units leave their numbers in the lanes until there are many.
@@ -490,14 +501,15 @@ impl<T: Clone> Ledger<T> {
         worker.has_worked = true;
         let unit = sent.unit;
         let entry = &mut self.units[unit.key];
+        let first = entry.done;
         entry.done += reply.elements;
         if entry.wanted {
             self.stats.completed += u64::from(reply.elements);
-            out.push(Action::Deliver { task: entry.task.clone(), reply });
+            out.push(Action::Deliver { task: entry.task.clone(), first, reply });
         }
         self.causes.clear();
         if complete {
-            self.units.remove(unit.key);
+            self.forget(unit, out);
             self.take_back(id, reply.call);
             self.unit_ns = (self.unit_ns * 7 + reply.elapsed_ns.min(1 << 50)) / 8;
             self.went_on(id, boards, out);
@@ -538,14 +550,14 @@ impl<T: Clone> Ledger<T> {
     fn unsend(&mut self, sent: &Sent, lost: u32, out: &mut Vec<Action<T>>) {
         let entry = &mut self.units[sent.unit.key];
         entry.on = None;
+        let first = entry.done;
         entry.done += lost;
-        let settled = entry.done >= entry.elements;
         if lost > 0 && entry.wanted {
             self.stats.failed += u64::from(lost);
-            out.push(Action::Died { task: entry.task.clone(), elements: lost, last: settled });
+            out.push(Action::Died { task: entry.task.clone(), first, elements: lost });
         }
-        if settled || !entry.wanted {
-            self.units.remove(sent.unit.key);
+        if entry.done >= entry.elements || !entry.wanted {
+            self.forget(sent.unit, out);
         } else {
             self.lanes.push_front(entry.lane, sent.unit);
         }
@@ -628,11 +640,15 @@ impl<T: Clone> Ledger<T> {
     /// Fails all units and ends all workers; the number of elements that failed so.
     fn end_all(&mut self, out: &mut Vec<Action<T>>, error: impl Fn(&T) -> Error) -> u64 {
         let mut settled = 0;
-        for entry in self.units.drain().filter(|entry| entry.wanted) {
-            let elements = entry.elements - entry.done;
+        for entry in self.units.drain() {
+            if !entry.wanted {
+                out.push(Action::Forget { task: entry.task });
+                continue;
+            }
+            let (first, elements) = (entry.done, entry.elements - entry.done);
             settled += u64::from(elements);
             let error = error(&entry.task);
-            out.push(Action::Fail { task: entry.task, elements, error });
+            out.push(Action::Fail { task: entry.task, first, elements, error });
         }
         self.lanes = Lanes::default();
         self.stale = 0;

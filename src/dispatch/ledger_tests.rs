@@ -117,19 +117,22 @@ impl World {
                     let call = Running { worker, head, unit, done, doing: Doing::Queued, sent: 0 };
                     self.boards.0.borrow_mut().insert(head.call, call);
                 }
-                Action::Deliver { task: unit, reply } => self.settled[unit] += reply.elements,
-                Action::Died { task: unit, elements, last } => {
-                    self.settled[unit] += elements;
-                    assert_eq!(last, self.settled[unit] == self.elements[unit]);
-                }
-                Action::Fail { task: unit, elements, error } => {
-                    self.settled[unit] += elements;
+                Action::Deliver { task: unit, first, reply } => self.settle(unit, first, reply.elements),
+                Action::Died { task: unit, first, elements } => self.settle(unit, first, elements),
+                Action::Fail { task: unit, first, elements, error } => {
+                    self.settle(unit, first, elements);
                     self.failures.push((unit, error));
                 }
+                Action::Forget { .. } => {}
                 Action::Stop { worker } => self.stopped.push(worker),
                 Action::Kill { worker } => self.killed.push(worker),
             }
         }
+    }
+
+    fn settle(&mut self, unit: Unit, first: u32, elements: u32) {
+        assert_eq!(first, self.settled[unit], "elements of a unit are settled in their order");
+        self.settled[unit] += elements;
     }
 
     fn submit_to(&mut self, lane: u64, elements: u32) -> Result<Unit, Error> {
@@ -570,23 +573,23 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn pick(from: &[WorkerId], which: usize) -> Option<WorkerId> {
-    (!from.is_empty()).then(|| from[which % from.len()])
+fn on_one(world: &mut World, of: fn(&World) -> &Vec<WorkerId>, which: usize, act: fn(&mut World, WorkerId)) {
+    let workers = of(world);
+    if !workers.is_empty() {
+        let worker = workers[which % workers.len()];
+        act(world, worker);
+    }
 }
 
 fn apply(world: &mut World, event: Event) {
     match event {
         Event::Submit { lane, elements } => drop(world.submit_to(lane, elements)),
         Event::Ready(which) if !world.starting.is_empty() => world.make_ready(which % world.starting.len()),
-        Event::Begin(which) => pick(&world.ready, which).into_iter().for_each(|worker| world.begin(worker)),
-        Event::Reply(which) => pick(&world.ready, which).into_iter().for_each(|worker| world.reply(worker)),
-        Event::Finish(which) => {
-            pick(&world.ready, which).into_iter().for_each(|worker| world.finish_call(worker));
-        }
-        Event::Lose(which) => pick(&world.ready, which).into_iter().for_each(|worker| world.lose(worker)),
-        Event::FailStart(which) => {
-            pick(&world.starting, which).into_iter().for_each(|worker| world.lose(worker));
-        }
+        Event::Begin(which) => on_one(world, |world| &world.ready, which, World::begin),
+        Event::Reply(which) => on_one(world, |world| &world.ready, which, World::reply),
+        Event::Finish(which) => on_one(world, |world| &world.ready, which, World::finish_call),
+        Event::Lose(which) => on_one(world, |world| &world.ready, which, World::lose),
+        Event::FailStart(which) => on_one(world, |world| &world.starting, which, World::lose),
         Event::Cancel(which) if !world.ids.is_empty() => drop(world.cancel(which % world.ids.len())),
         Event::Resize(workers) => world.resize(workers),
         Event::Close => world.close(),

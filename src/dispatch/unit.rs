@@ -22,14 +22,14 @@ pub(crate) struct Unit {
     pub(crate) permit: Mutex<Option<Permit>>,
 }
 
-/// The next results of a unit, in the order of its elements.
+/// Results of a unit. Pieces may overtake each other; each element is in exactly one.
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) results: Pieces,
+    /// The first element they are of.
+    pub(crate) first: u32,
     /// How many elements they are of.
     pub(crate) elements: u32,
-    /// The unit is settled: nothing more will come.
-    pub(crate) last: bool,
     /// How long its worker has spent on it so far.
     pub(crate) elapsed_ns: u64,
 }
@@ -68,7 +68,7 @@ impl Unit {
     }
 
     /// Tells the caller that `elements` of it failed.
-    pub(crate) fn fail(&self, error: Error, elements: u32, last: bool) {
-        self.sink.accept(Piece { results: Pieces::Failed(error), elements, last, elapsed_ns: 0 });
+    pub(crate) fn fail(&self, error: Error, first: u32, elements: u32) {
+        self.sink.accept(Piece { results: Pieces::Failed(error), first, elements, elapsed_ns: 0 });
     }
 }

@@ -15,7 +15,7 @@ use crate::dispatch::{Engine, EngineConfig, Limits};
 use crate::error::{Error, Result};
 use crate::task::{Arguments, Fallible, InitFn, Plain, Setup};
 use crate::wire::{Configure, DEFAULT_MAX, LARGEST_MAX};
-use crate::worker::depth;
+use crate::worker::{depth, entered, is_unserved_worker};
 
 /// Pools may be nested this deep.
 const DEEPEST: u32 = 10;
@@ -274,6 +274,11 @@ impl<K: Kind> Builder<K> {
         }
         if self.stack_size.is_some_and(|bytes| bytes < SMALLEST_STACK) {
             return Err(option("stack_size", &format!("a stack has at least {SMALLEST_STACK} bytes")));
+        }
+        if !K::ARE_THREADS && (!entered() || is_unserved_worker()) {
+            let why =
+                "workers cannot enter: call `multiprocess::init()` first in `main`, or enable `auto-entry`";
+            return Err(Error::start("look for the entry", std::io::Error::other(why)));
         }
         if depth() >= DEEPEST {
             return Err(option("workers", &format!("pools are nested {DEEPEST} deep already")));

@@ -9,7 +9,7 @@
 //! The input is read only while somebody polls, and never further ahead than the workers need, or than `buffer`
 //! allows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -30,6 +30,16 @@ const FEWEST_AHEAD: usize = 3;
 const MOST_AHEAD: usize = 64;
 /// Work that is sent ahead for each worker should last this long.
 const AHEAD_NS: u64 = 2_000_000;
+
+impl Options {
+    /// What is wrong with them.
+    fn error(self) -> Option<Error> {
+        if self.chunksize == Some(0) {
+            return Some(option("chunksize", "a chunk has at least one element"));
+        }
+        (self.buffer == Some(0)).then(|| option("buffer", "at least one element must be under way"))
+    }
+}
 
 /// Options of a map, set before it starts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,10 +74,33 @@ pub(super) struct Flow {
 }
 
 struct Window {
-    elements: u32,
     /// Gone once the chunk is settled.
     ticket: Option<Ticket>,
-    results: VecDeque<Results>,
+    elements: u32,
+    /// Elements whose results have not come yet.
+    left: u32,
+    /// The next element whose result is to be taken.
+    next: u32,
+    /// By their first element.
+    results: BTreeMap<u32, Results>,
+}
+
+impl Window {
+    fn new(ticket: Option<Ticket>, elements: u32) -> Self {
+        Self { ticket, elements, left: elements, next: 0, results: BTreeMap::new() }
+    }
+
+    fn is_taken(&self) -> bool {
+        self.left == 0 && self.results.is_empty()
+    }
+
+    /// The results of the next elements, if they are there.
+    fn take_next(&mut self) -> Option<Results> {
+        let first = self.results.first_entry().filter(|first| *first.key() == self.next)?;
+        let results = first.remove();
+        self.next += results.len();
+        Some(results)
+    }
 }
 
 /// How long elements take, and how many make a chunk.
@@ -145,10 +178,10 @@ impl Flow {
         self.failure.take().map(|(_, error)| error)
     }
 
-    fn note_failure(&mut self, number: usize, results: &Results) {
+    fn failed_at(&mut self, number: usize, failure: Option<Error>) {
         let earlier = self.failure.as_ref().is_some_and(|(earlier, _)| *earlier <= number);
-        if self.fails_fast && !earlier {
-            self.failure = results.failure(&self.label).map(|error| (number, error)).or(self.failure.take());
+        if let (false, Some(error)) = (earlier, failure) {
+            self.failure = Some((number, error));
         }
     }
 
@@ -181,26 +214,37 @@ impl Flow {
         self.feed.remaining()
     }
 
-    /// Reads and submits as much as may be under way, and takes in what has come back.
-    ///
-    /// # Errors
-    ///
-    /// An option that cannot be, or why the pool takes nothing more.
-    pub(super) fn advance(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        if self.options.chunksize == Some(0) {
-            return Err(option("chunksize", "a chunk has at least one element"));
-        }
-        if self.options.buffer == Some(0) {
-            return Err(option("buffer", "at least one element must be under way"));
-        }
+    /// Takes in what has come back, and reads and submits as much as may be under way. An option that cannot be, or a pool that takes
+    /// nothing more, is one more failed element behind those that were submitted.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
         self.take_arrivals(Some(cx));
+        if let (false, Some(error)) = (self.ended, self.options.error()) {
+            self.fail(error);
+        }
         while !self.ended && self.has_room() {
             let portion = self.portion();
             let Poll::Ready(chunk) = self.feed.poll_chunk(cx, portion, &self.label) else { break };
-            self.submit(chunk)?;
+            if let Err(error) = self.submit(chunk) {
+                self.fail(error);
+            }
             self.take_arrivals(None);
         }
-        Ok(())
+    }
+
+    /// Reads no more: this is the last result.
+    fn fail(&mut self, error: Error) {
+        self.ended = true;
+        self.hold = None;
+        self.push_failed(error);
+    }
+
+    fn push_failed(&mut self, error: Error) {
+        self.failed_at(self.oldest + self.window.len(), Some(error.clone()));
+        self.window.push_back(Window::new(None, 1));
+        self.held += 1;
+        let chunk = self.window.back_mut().expect("it was just put there");
+        chunk.left = 0;
+        chunk.results.insert(0, Results::failed(error));
     }
 
     /// Everything was read, submitted, settled and taken.
@@ -212,25 +256,20 @@ impl Flow {
     /// The next results in the order of the input, if they have come.
     pub(super) fn take_oldest(&mut self) -> Option<Results> {
         self.drop_taken();
-        self.window.front_mut()?.results.pop_front()
+        self.window.front_mut()?.take_next()
     }
 
     fn drop_taken(&mut self) {
-        while self.window.front().is_some_and(|chunk| chunk.ticket.is_none() && chunk.results.is_empty()) {
+        while self.window.front().is_some_and(Window::is_taken) {
             self.window.pop_front();
             self.oldest += 1;
         }
     }
 
-    /// Some of what was submitted has not come back yet.
-    pub(super) fn has_unsettled(&self) -> bool {
-        self.unsettled > 0
-    }
-
     /// Takes the results of some chunk that has any, not of the oldest first.
     pub(super) fn take_any(&mut self) -> Option<Results> {
         self.drop_taken();
-        self.window.iter_mut().find_map(|chunk| chunk.results.pop_front())
+        self.window.iter_mut().find_map(|chunk| chunk.results.pop_first()).map(|(_, results)| results)
     }
 
     /// Notes that the user has got this many elements.
@@ -246,15 +285,24 @@ impl Flow {
         let pieces = std::mem::take(&mut arrivals.pieces);
         drop(arrivals);
         for (number, piece) in pieces {
-            let chunk = &mut self.window[number - self.oldest];
-            if piece.last {
-                chunk.ticket = None;
-                self.unsettled -= 1;
-                self.pace.note(piece.elapsed_ns, chunk.elements);
-            }
-            let results = Results::new(piece);
-            self.note_failure(number, &results);
-            self.window[number - self.oldest].results.push_back(results);
+            self.arrived(number, piece);
+        }
+    }
+
+    fn arrived(&mut self, number: usize, piece: Piece) {
+        let index = number.checked_sub(self.oldest);
+        let Some(chunk) = index.and_then(|index| self.window.get_mut(index)) else { return };
+        chunk.left = chunk.left.saturating_sub(piece.elements);
+        if chunk.left == 0 && chunk.ticket.take().is_some() {
+            self.unsettled -= 1;
+            self.pace.note(piece.elapsed_ns, chunk.elements);
+        }
+        let (first, results) = (piece.first, Results::new(piece));
+        chunk.results.insert(first, results);
+        if self.fails_fast {
+            let results = &self.window[number - self.oldest].results[&first];
+            let failure = results.failure(&self.label);
+            self.failed_at(number, failure);
         }
     }
 
@@ -295,16 +343,13 @@ impl Flow {
             let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number });
             let (task, id, permit) = (self.task, self.label.id, Mutex::default());
             let unit = Unit { task, id, records: records.into(), elements, sink, permit };
-            let ticket = Some(self.engine.submit(unit, self.lane, is_held)?);
-            self.window.push_back(Window { elements, ticket, results: VecDeque::new() });
+            let ticket = self.engine.submit(unit, self.lane, is_held)?;
+            self.window.push_back(Window::new(Some(ticket), elements));
             self.held += elements as usize;
             self.unsettled += 1;
         }
         if let Some(error) = failed {
-            let results = Results::failed(error);
-            self.note_failure(self.oldest + self.window.len(), &results);
-            self.window.push_back(Window { elements: 1, ticket: None, results: [results].into() });
-            self.held += 1;
+            self.push_failed(error);
         }
         if ended {
             self.hold = None;

@@ -90,12 +90,6 @@ impl<R: Payload> Imap<R> {
             self.current.as_ref()?;
         }
     }
-
-    fn fail(&mut self, error: crate::Error) -> Poll<Option<Result<R>>> {
-        self.finished = true;
-        self.flow.cancel();
-        Poll::Ready(Some(Err(error)))
-    }
 }
 
 impl<R: Payload> Unpin for Imap<R> {}
@@ -107,19 +101,15 @@ impl<R: Payload> Stream for Imap<R> {
         if self.finished {
             return Poll::Ready(None);
         }
-        let advanced = self.flow.advance(cx);
+        self.flow.advance(cx);
         if let Some(result) = self.next_result() {
             return Poll::Ready(Some(result));
         }
-        match advanced {
-            // What is under way comes first.
-            Err(error) if !self.flow.has_unsettled() => self.fail(error),
-            Ok(()) if self.flow.is_finished() => {
-                self.finished = true;
-                Poll::Ready(None)
-            }
-            _ => Poll::Pending,
+        if self.flow.is_finished() {
+            self.finished = true;
+            return Poll::Ready(None);
         }
+        Poll::Pending
     }
 }
 

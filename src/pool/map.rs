@@ -109,15 +109,14 @@ impl<R: Payload> Map<R> {
 
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.flow.hold()?;
-        self.flow.advance(cx)?;
+        self.flow.advance(cx);
         if let Some(error) = self.flow.take_failure() {
             return Poll::Ready(Err(error));
         }
         let label = self.flow.label().clone();
         while let Some(results) = self.flow.take_oldest() {
-            let before = self.values.len();
+            self.flow.handed_out(results.len() as usize);
             results.collect_into(&label, &mut self.values)?;
-            self.flow.handed_out(self.values.len() - before);
         }
         if self.flow.is_finished() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }

@@ -90,6 +90,11 @@ impl Results {
         Self { state: State::Failed(error), left: 1 }
     }
 
+    /// How many elements they are of.
+    pub(super) fn len(&self) -> u32 {
+        self.left
+    }
+
     /// The first failure among them, without decoding the others.
     pub(super) fn failure(&self, label: &Label) -> Option<Error> {
         match &self.state {

@@ -6,8 +6,10 @@
 //! 2. descriptor 0 is a control socket, made by our parent, under our user, and we were given no extra rights;
 //! 3. the first message on it repeats the token.
 
+#[cfg(feature = "auto-entry")]
 use std::ffi::{c_char, c_int};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,38 +51,34 @@ extern "C" fn enter(argc: c_int, argv: *const *const c_char, envp: *const *const
 
 /// Serves and ends here if this process is a worker; returns at once if it is not.
 ///
-/// Needed only without the feature `auto-entry`, and then as the first statement of `main`.
+/// With the feature `auto-entry`, which is on by default, workers enter before `main`, and this does nothing. Without it, this must be the
+/// first statement of `main`, and a process pool made before it is an error. Python: `multiprocessing.freeze_support`.
 ///
 /// # Examples
 ///
-/// ```no_run
-/// fn main() {
-///     multiprocess::init();
-///     // ...
-/// }
 /// ```
-#[cfg(not(feature = "auto-entry"))]
+/// // The first statement of `main`:
+/// multiprocess::init();
+/// ```
 pub fn init() {
-    ENTERED.store(true, std::sync::atomic::Ordering::Relaxed);
-    if is_unserved_worker() {
-        work(|| ());
+    if cfg!(not(feature = "auto-entry")) {
+        INITIALISED.store(true, Ordering::Relaxed);
+        if is_unserved_worker() {
+            work(|| ());
+        }
     }
 }
 
-#[cfg(not(feature = "auto-entry"))]
-static ENTERED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+static INITIALISED: AtomicBool = AtomicBool::new(false);
 
 /// True if workers of this program will enter: the entry is linked in, or `init` was called.
-#[cfg(feature = "auto-entry")]
 pub(crate) fn entered() -> bool {
     // Looking at the entry is what makes the linker keep it.
-    !std::hint::black_box(&raw const ENTRY).is_null()
-}
-
-/// True if workers of this program will enter: the entry is linked in, or `init` was called.
-#[cfg(not(feature = "auto-entry"))]
-pub(crate) fn entered() -> bool {
-    ENTERED.load(std::sync::atomic::Ordering::Relaxed)
+    #[cfg(feature = "auto-entry")]
+    let linked = !std::hint::black_box(&raw const ENTRY).is_null();
+    #[cfg(not(feature = "auto-entry"))]
+    let linked = false;
+    linked || INITIALISED.load(Ordering::Relaxed)
 }
 
 /// True if this process was started as a worker and has not begun to serve.

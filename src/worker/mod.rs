@@ -7,9 +7,8 @@ mod execute;
 mod serve;
 
 pub use context::{Worker, current, is_cancelled, state};
-#[cfg(not(feature = "auto-entry"))]
-pub use enter::init;
 
 pub(crate) use context::{Context, depth};
+pub use enter::init;
 pub(crate) use enter::{ENV, Setup, Token, entered, is_unserved_worker};
 pub(crate) use execute::execute;

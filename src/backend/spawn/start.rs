@@ -30,7 +30,7 @@ use crate::backend::{Home, Profile, StartRequest};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Board, Image, Launch};
 use crate::wire::{Codec, Configure, Frame, Initializer, Order, PROTOCOL, Report, codec, split};
-use crate::worker::{ENV, Setup, Token, entered, is_unserved_worker};
+use crate::worker::{ENV, Setup, Token};
 
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
@@ -46,10 +46,6 @@ struct Ends {
 type Reports = FramedRead<Receiver, Codec>;
 
 pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
-    if !entered() || is_unserved_worker() {
-        let why = "workers cannot enter: call `multiprocess::init()` first in `main`, or enable `auto-entry`";
-        return Err(Error::start("look for the entry", io::Error::other(why)));
-    }
     if request.profile.setup.as_ref().is_some_and(|setup| !setup.function.is_native()) {
         return Err(Error::ForeignTask { task: "initializer".into() });
     }
