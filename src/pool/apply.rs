@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 
+use super::cell::{ArcCell, Cell};
 use super::front::driver_runtime;
-use super::handle::{ArcCell, Cell, TaskHandle};
+use super::handle::TaskHandle;
 use super::outcome::Label;
 use crate::dispatch::{Engine, LaneId, Permit, Unit};
 use crate::error::{Error, Result};

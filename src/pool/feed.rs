@@ -8,7 +8,7 @@ use futures::Stream;
 
 use super::outcome::Label;
 use crate::error::{Error, Panic};
-use crate::task::Arguments;
+use crate::task::{Arguments, panic_text};
 use crate::wire::put_record;
 
 /// How much to read at once.
@@ -104,7 +104,7 @@ fn fill<A: Arguments>(portion: Portion, label: &Label, mut next: impl FnMut() ->
     if let Err(payload) = filled {
         chunk.ended = reading;
         chunk.failed = Some(if reading {
-            Error::Input(Panic::new(&label.task(), super::handle::panic_text(&*payload)))
+            Error::Input(Panic::new(&label.task(), panic_text(&*payload)))
         } else {
             label.encode_error("its `Serialize` panicked".into())
         });

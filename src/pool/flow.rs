@@ -9,44 +9,17 @@
 //! The input is read only while somebody polls, and never further ahead than the workers need, or than `buffer`
 //! allows.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use super::feed::{Chunk, Feed, Portion};
 use super::outcome::{Label, Results};
-use crate::dispatch::{Engine, Hold, LaneId, Piece, Sink, Ticket, Unit};
+use super::pace::{CHUNK_BYTES, MOST_AHEAD, Options, Pace};
+use super::window::{ChunkSink, Hub, Window};
+use crate::dispatch::{Engine, Hold, LaneId, Piece, Unit};
 use crate::error::{Error, Result};
 use crate::task::Task;
-
-/// A chunk is meant to keep a worker this long.
-const CHUNK_NS: u64 = 1_000_000;
-/// A chunk takes no more than about this many bytes.
-const CHUNK_BYTES: usize = 256 * 1024;
-/// The next chunk has at most this many times the elements of the largest so far.
-const GROWTH: u32 = 8;
-/// Chunks under way for each worker: the one that runs, and some that wait, more of them if they are short.
-const FEWEST_AHEAD: usize = 3;
-const MOST_AHEAD: usize = 64;
-/// Work that is sent ahead for each worker should last this long.
-const AHEAD_NS: u64 = 2_000_000;
-
-impl Options {
-    /// What is wrong with them.
-    fn error(self) -> Option<Error> {
-        if self.chunksize == Some(0) {
-            return Some(option("chunksize", "a chunk has at least one element"));
-        }
-        (self.buffer == Some(0)).then(|| option("buffer", "at least one element must be under way"))
-    }
-}
-
-/// Options of a map, set before it starts.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Options {
-    pub(super) chunksize: Option<u32>,
-    pub(super) buffer: Option<usize>,
-}
 
 pub(super) struct Flow {
     engine: Arc<Engine>,
@@ -71,76 +44,6 @@ pub(super) struct Flow {
     failure: Option<(usize, Error)>,
     /// Keeps a pool that is being closed from ending before all of the input was read.
     hold: Option<Hold>,
-}
-
-struct Window {
-    /// Gone once the chunk is settled.
-    ticket: Option<Ticket>,
-    elements: u32,
-    /// Elements whose results have not come yet.
-    left: u32,
-    /// The next element whose result is to be taken.
-    next: u32,
-    /// By their first element.
-    results: BTreeMap<u32, Results>,
-}
-
-impl Window {
-    fn new(ticket: Option<Ticket>, elements: u32) -> Self {
-        Self { ticket, elements, left: elements, next: 0, results: BTreeMap::new() }
-    }
-
-    fn is_taken(&self) -> bool {
-        self.left == 0 && self.results.is_empty()
-    }
-
-    /// The results of the next elements, if they are there.
-    fn take_next(&mut self) -> Option<Results> {
-        let first = self.results.first_entry().filter(|first| *first.key() == self.next)?;
-        let results = first.remove();
-        self.next += results.len();
-        Some(results)
-    }
-}
-
-/// How long elements take, and how many make a chunk.
-#[derive(Debug, Default)]
-struct Pace {
-    element_ns: u64,
-    largest: u32,
-}
-
-/// Where the results of all chunks of a map arrive.
-#[derive(Default)]
-struct Hub(Mutex<Arrivals>);
-
-#[derive(Default)]
-struct Arrivals {
-    pieces: Vec<(usize, Piece)>,
-    waker: Option<Waker>,
-}
-
-struct ChunkSink {
-    hub: Arc<Hub>,
-    number: usize,
-}
-
-impl Hub {
-    fn lock(&self) -> MutexGuard<'_, Arrivals> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Sink for ChunkSink {
-    fn accept(&self, piece: Piece) {
-        let mut arrivals = self.hub.lock();
-        arrivals.pieces.push((self.number, piece));
-        let waker = arrivals.waker.take();
-        drop(arrivals);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
 }
 
 impl Flow {
@@ -371,39 +274,4 @@ impl Drop for Flow {
     fn drop(&mut self) {
         self.cancel();
     }
-}
-
-impl Pace {
-    fn note(&mut self, elapsed_ns: u64, elements: u32) {
-        if elapsed_ns == 0 {
-            return;
-        }
-        let element_ns = (elapsed_ns / u64::from(elements.max(1))).max(1);
-        self.element_ns =
-            if self.element_ns == 0 { element_ns } else { (self.element_ns * 3 + element_ns) / 4 };
-    }
-
-    /// Elements of the next chunk: about `CHUNK_NS` of work, and not so many at the end that workers wait for one.
-    fn elements(&self, remaining: Option<usize>, workers: usize) -> u32 {
-        if self.element_ns == 0 {
-            return 1;
-        }
-        let timely = u32::try_from(CHUNK_NS / self.element_ns).unwrap_or(u32::MAX);
-        let grown = timely.min(self.largest.saturating_mul(GROWTH));
-        let share = remaining.map_or(usize::MAX, |remaining| remaining / (2 * workers));
-        grown.min(u32::try_from(share).unwrap_or(u32::MAX)).max(1)
-    }
-
-    fn chunks_ahead(&self, chunksize: Option<u32>) -> usize {
-        if self.element_ns == 0 {
-            return FEWEST_AHEAD;
-        }
-        let chunk = u64::from(chunksize.unwrap_or(self.largest).max(1));
-        let chunk_ns = self.element_ns.saturating_mul(chunk).max(1);
-        usize::try_from(AHEAD_NS / chunk_ns).unwrap_or(MOST_AHEAD).clamp(FEWEST_AHEAD, MOST_AHEAD)
-    }
-}
-
-fn option(option: &'static str, why: &str) -> Error {
-    Error::Option { option, why: why.into() }
 }

@@ -1,19 +1,15 @@
 //! The handle of a call that has been started: a future that need not be awaited.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::AbortHandle;
-use tokio::runtime::Handle;
-
 use super::blocking::block_on;
-use super::outcome::Label;
-use crate::dispatch::{Engine, Piece, Sink, Ticket};
-use crate::error::{Error, Panic, Result};
+use super::cell::Cell;
+use crate::dispatch::Engine;
+use crate::error::{Error, Result};
 use crate::os::background;
 use crate::task::Payload;
 
@@ -60,221 +56,6 @@ pub struct TaskHandle<R: Payload> {
     abort_on_drop: bool,
 }
 
-/// Where the result of a call arrives, decodes and waits to be taken.
-pub(super) struct Cell<R> {
-    state: Mutex<State<R>>,
-    label: Label,
-}
-
-struct State<R> {
-    stage: Stage<R>,
-    wakers: Vec<Waker>,
-    callbacks: Vec<Callback<R>>,
-    /// Where callbacks run.
-    runtime: Option<Handle>,
-    source: Source,
-}
-
-enum Stage<R> {
-    Pending,
-    /// It has come, and is decoded by whoever wants it.
-    Arrived(Piece),
-    /// Callbacks have it.
-    Shown,
-    Ready(Result<R>),
-    Taken,
-}
-
-type Callback<R> = Box<dyn FnOnce(&Result<R>) + Send>;
-
-/// What to stop when the call is cancelled.
-enum Source {
-    /// It was not submitted yet, or failed before it was.
-    Nowhere,
-    Unit(Ticket),
-    /// A task of a runtime that drives the call.
-    Driver(AbortHandle),
-}
-
-impl<R: Payload> Cell<R> {
-    pub(super) fn new(label: Label) -> Arc<Self> {
-        let state = State {
-            stage: Stage::Pending,
-            wakers: Vec::new(),
-            callbacks: Vec::new(),
-            runtime: None,
-            source: Source::Nowhere,
-        };
-        Arc::new(Self { state: Mutex::new(state), label })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes what to stop. A call that was cancelled in the meantime is stopped at once.
-    fn comes_from(&self, source: Source) {
-        let mut state = self.lock();
-        if matches!(state.stage, Stage::Pending) {
-            state.source = source;
-        } else {
-            drop(state);
-            source.stop();
-        }
-    }
-
-    pub(super) fn submitted(&self, ticket: Ticket) {
-        self.comes_from(Source::Unit(ticket));
-    }
-
-    pub(super) fn driven(&self, driver: AbortHandle) {
-        self.comes_from(Source::Driver(driver));
-    }
-
-    /// Settles the call, unless it is settled already.
-    pub(super) fn settle(self: &Arc<Self>, result: Result<R>) -> bool {
-        self.settle_as(Stage::Ready(result))
-    }
-
-    fn settle_as(self: &Arc<Self>, stage: Stage<R>) -> bool {
-        let mut state = self.lock();
-        if !matches!(state.stage, Stage::Pending) {
-            return false;
-        }
-        state.stage = stage;
-        let source = std::mem::replace(&mut state.source, Source::Nowhere);
-        if state.callbacks.is_empty() {
-            let wakers = std::mem::take(&mut state.wakers);
-            drop(state);
-            wakers.into_iter().for_each(Waker::wake);
-        } else {
-            drop(state);
-            self.show();
-        }
-        // The ticket holds the engine, and must not be dropped under the lock.
-        drop(source);
-        true
-    }
-
-    /// Runs the callbacks in a task of their own.
-    fn show(self: &Arc<Self>) {
-        let runtime = self.lock().runtime.clone().or_else(|| background().ok().cloned());
-        let showing = Showing(Arc::clone(self));
-        match runtime {
-            Some(runtime) => drop(runtime.spawn(async move { drop(showing) })),
-            None => drop(showing),
-        }
-    }
-
-    fn run_callbacks(&self) {
-        let (result, callbacks) = {
-            let mut state = self.lock();
-            let taken = match std::mem::replace(&mut state.stage, Stage::Shown) {
-                taken @ (Stage::Arrived(_) | Stage::Ready(_)) => taken,
-                other => {
-                    state.stage = other;
-                    return;
-                }
-            };
-            (taken, std::mem::take(&mut state.callbacks))
-        };
-        let result = match result {
-            Stage::Arrived(piece) => self.label.single(piece),
-            Stage::Ready(result) => result,
-            Stage::Pending | Stage::Shown | Stage::Taken => return,
-        };
-        let mut panicked = None;
-        for callback in callbacks {
-            let shown = catch_unwind(AssertUnwindSafe(|| callback(&result)));
-            if let Err(payload) = shown {
-                panicked.get_or_insert_with(|| panic_text(&*payload));
-                std::mem::forget(payload);
-            }
-        }
-        let result = match panicked {
-            Some(message) => Err(Error::Callback(Panic::new(&self.label.task(), message))),
-            None => result,
-        };
-        let mut state = self.lock();
-        state.stage = Stage::Ready(result);
-        let wakers = std::mem::take(&mut state.wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
-    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Result<R>>> {
-        let mut state = self.lock();
-        match std::mem::replace(&mut state.stage, Stage::Taken) {
-            Stage::Arrived(piece) => {
-                drop(state);
-                Poll::Ready(Some(self.label.single(piece)))
-            }
-            Stage::Ready(result) => Poll::Ready(Some(result)),
-            Stage::Taken => Poll::Ready(None),
-            waits => {
-                state.stage = waits;
-                state.watch(cx);
-                Poll::Pending
-            }
-        }
-    }
-
-    fn poll_settled(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        if matches!(state.stage, Stage::Pending | Stage::Shown) {
-            state.watch(cx);
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    }
-}
-
-impl<R> State<R> {
-    fn watch(&mut self, cx: &Context<'_>) {
-        if !self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.wakers.push(cx.waker().clone());
-        }
-    }
-}
-
-impl<R: Payload> Sink for ArcCell<R> {
-    fn accept(&self, piece: Piece) {
-        self.0.settle_as(Stage::Arrived(piece));
-    }
-}
-
-/// The cell of a single call, as its sink.
-pub(super) struct ArcCell<R>(pub(super) Arc<Cell<R>>);
-
-/// Callbacks that are about to run. They run when this is dropped, so that a runtime that has ended meanwhile
-/// cannot lose them.
-struct Showing<R: Payload>(Arc<Cell<R>>);
-
-impl<R: Payload> Drop for Showing<R> {
-    fn drop(&mut self) {
-        self.0.run_callbacks();
-    }
-}
-
-impl Source {
-    fn stop(self) -> bool {
-        match self {
-            Self::Nowhere => true,
-            Self::Unit(ticket) => ticket.cancel(),
-            Self::Driver(driver) => {
-                driver.abort();
-                true
-            }
-        }
-    }
-}
-
-pub(super) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic whose payload is no text").to_owned()
-}
-
 impl<R: Payload> TaskHandle<R> {
     pub(super) fn new(cell: Arc<Cell<R>>, engine: Arc<Engine>) -> Self {
         Self { cell, engine, abort_on_drop: false }
@@ -294,7 +75,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     #[must_use]
     pub fn id(&self) -> TaskId {
-        TaskId(self.cell.label.id)
+        TaskId(self.cell.label().id)
     }
 
     /// True once the result is there and all callbacks have run. Python: `ready`, `done`.
@@ -312,7 +93,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        !matches!(self.cell.lock().stage, Stage::Pending | Stage::Shown)
+        self.cell.is_settled()
     }
 
     /// Cancels the call: one that has not started never will, one that runs sees
@@ -341,12 +122,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     #[expect(clippy::must_use_candidate, reason = "most callers need not know")]
     pub fn cancel(&self) -> bool {
-        let source = std::mem::replace(&mut self.cell.lock().source, Source::Nowhere);
-        if matches!(self.cell.lock().stage, Stage::Pending) && source.stop() {
-            let task = self.cell.label.task();
-            return self.cell.settle(Err(Error::Cancelled { task }));
-        }
-        false
+        self.cell.cancel()
     }
 
     /// From now on dropping the handle cancels the call, as [`cancel`](Self::cancel) does.
@@ -388,11 +164,12 @@ impl<R: Payload> TaskHandle<R> {
     /// # }).unwrap();
     /// ```
     pub fn callback(self, f: impl FnOnce(&R) + Send + 'static) -> Self {
-        self.attach(Box::new(move |result| {
+        self.cell.attach(Box::new(move |result| {
             if let Ok(value) = result {
                 f(value);
             }
-        }))
+        }));
+        self
     }
 
     /// Runs a function with the error when the call fails or is cancelled; otherwise as [`callback`](Self::callback).
@@ -410,24 +187,11 @@ impl<R: Payload> TaskHandle<R> {
     /// # }).unwrap();
     /// ```
     pub fn error_callback(self, f: impl FnOnce(&Error) + Send + 'static) -> Self {
-        self.attach(Box::new(move |result| {
+        self.cell.attach(Box::new(move |result| {
             if let Err(error) = result {
                 f(error);
             }
-        }))
-    }
-
-    fn attach(self, callback: Callback<R>) -> Self {
-        let mut state = self.cell.lock();
-        state.callbacks.push(callback);
-        if let Ok(here) = Handle::try_current() {
-            state.runtime = Some(here);
-        }
-        let late = matches!(state.stage, Stage::Arrived(_) | Stage::Ready(_));
-        drop(state);
-        if late {
-            self.cell.show();
-        }
+        }));
         self
     }
 
@@ -478,7 +242,7 @@ impl<R: Payload> TaskHandle<R> {
     pub async fn get(&self, limit: Duration) -> Result<R> {
         self.engine.visit(false);
         let taken = within(limit, std::future::poll_fn(|cx| self.cell.poll(cx))).await;
-        let task = || self.cell.label.task();
+        let task = || self.cell.label().task();
         match taken {
             Some(Some(result)) => result,
             Some(None) => Err(Error::Taken { task: task() }),
@@ -548,7 +312,7 @@ impl<R: Payload> Drop for TaskHandle<R> {
 impl<R: Payload> fmt::Debug for TaskHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskHandle")
-            .field("task", &self.cell.label.task())
+            .field("task", &self.cell.label().task())
             .field("is_finished", &self.is_finished())
             .finish_non_exhaustive()
     }

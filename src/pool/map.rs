@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 
 use futures::future::{AbortHandle, Abortable};
 
+use super::cell::Cell;
 use super::flow::Flow;
 use super::front::driver_runtime;
-use super::handle::{Cell, TaskHandle};
+use super::handle::TaskHandle;
 use crate::error::{Error, Result};
 use crate::task::Payload;
 

@@ -2,7 +2,10 @@
 
 mod apply;
 mod blocking;
+mod blocking_calls;
 mod builder;
+mod calls;
+mod cell;
 mod feed;
 mod flow;
 mod front;
@@ -11,6 +14,8 @@ mod imap;
 mod kind;
 mod map;
 mod outcome;
+mod pace;
+mod window;
 
 pub use apply::Apply;
 pub use builder::Builder;

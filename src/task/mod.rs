@@ -13,4 +13,4 @@ pub use outcome::{Awaited, Outcome, Payload, Plain};
 
 pub(crate) use entry::{Task, resolve, resolve_initializer};
 pub(crate) use initializer::{Setup, State};
-pub(crate) use panics::capture_panics;
+pub(crate) use panics::{capture_panics, panic_text};

@@ -63,7 +63,7 @@ fn record(info: &PanicHookInfo<'_>) -> bool {
             backtrace.truncate(cut);
         }
         let location = info.location().map(ToString::to_string).unwrap_or_default();
-        *capture = Capture::Full(Caught { message: message(info.payload()), location, backtrace });
+        *capture = Capture::Full(Caught { message: panic_text(info.payload()), location, backtrace });
         true
     });
     recorded.unwrap_or(false)
@@ -75,7 +75,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     let result = catch_unwind(AssertUnwindSafe(work));
     let capture = CAPTURE.with(|capture| capture.replace(Capture::Off));
     result.map_err(|payload| {
-        let text = message(&*payload);
+        let text = panic_text(&*payload);
         // A payload may panic when it is dropped.
         std::mem::forget(payload);
         match capture {
@@ -85,7 +85,8 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     })
 }
 
-fn message(payload: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic whose payload is no text").to_owned()

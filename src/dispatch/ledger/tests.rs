@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{Action, Boards, Cancelled, Ledger, MOST_FAILURES, Phase, UnitId};
+use super::workers::MOST_FAILURES;
+use super::{Action, Boards, Cancelled, Ledger, Phase, UnitId};
 use crate::backend::WorkerId;
 use crate::dispatch::lanes::LaneId;
 use crate::error::Error;

@@ -1,0 +1,252 @@
+//! The ledger: what is known of all units and workers, and what follows from each event. It does no I/O and reads no clock.
+//!
+//! 1. A unit is settled exactly once: its last element is answered, or it fails as a whole, and then it is gone.
+//! 2. An element that a worker has begun is never sent again; one that was not is never lost.
+//! 3. Every event ends with all work assigned that can be.
+//!
+//! ```text
+//! submit ─► lanes ──assign──► a worker's calls ──reply──► settled
+//!              ▲                    │ worker lost
+//!              └── not begun ───────┴── begun ──────────► settled, `WorkerDied`
+//! ```
+
+mod assign;
+mod phases;
+#[cfg(test)]
+mod tests;
+mod units;
+mod workers;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::lanes::{LaneId, Lanes};
+use super::stats::Stats;
+use crate::backend::WorkerId;
+use crate::error::Error;
+use crate::wire::{CallHead, Reply};
+
+/// A unit's place in the ledger, never valid again once it is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnitId {
+    key: usize,
+    serial: u64,
+}
+
+/// What the pool sees of the boards of its workers.
+pub(super) trait Boards {
+    fn revoke(&self, worker: WorkerId, slot: u8, call: u64) -> bool;
+    fn cancel(&self, worker: WorkerId, slot: u8);
+}
+
+/// What is to be done about an event, in this order.
+#[derive(Debug)]
+pub(super) enum Action<T> {
+    /// Start a worker.
+    Start { worker: WorkerId, index: usize },
+    /// Send a unit from element `done` on.
+    Send { worker: WorkerId, head: CallHead, task: T, done: u32 },
+    /// Hand the results that the event came with to their unit, as those of the elements from `first` on.
+    Deliver { task: T, first: u32, reply: Reply },
+    /// These elements had been begun by a worker that died.
+    Died { task: T, first: u32, elements: u32 },
+    /// The rest of a unit fails, and it is settled.
+    Fail { task: T, first: u32, elements: u32, error: Error },
+    /// Nobody wants this unit any more. It is the caller's to drop, outside of any lock.
+    Forget { task: T },
+    /// Tell a worker that nothing more will come.
+    Stop { worker: WorkerId },
+    /// End a worker now.
+    Kill { worker: WorkerId },
+}
+
+/// Why a unit was not taken.
+pub(super) type Refused = Error;
+
+/// What came of cancelling a unit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cancelled {
+    /// It had not started, and never will.
+    BeforeStart,
+    /// It runs; its results will be passed over.
+    WhileRunning,
+    /// It was settled already.
+    TooLate,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Phase {
+    Open,
+    /// Takes no more units; ends when all are settled.
+    Closing,
+    /// Ends now.
+    Terminated,
+    /// Workers cannot be started.
+    Broken,
+}
+
+struct Entry<T> {
+    task: T,
+    serial: u64,
+    lane: LaneId,
+    elements: u32,
+    done: u32,
+    bytes: usize,
+    /// The worker it is on, if it does not wait.
+    on: Option<WorkerId>,
+    wanted: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    Ready,
+    /// Told that nothing more will come, or being killed.
+    Ending,
+}
+
+struct Worker {
+    index: usize,
+    stage: Stage,
+    calls: VecDeque<Sent>,
+    free_slots: u32,
+    has_worked: bool,
+}
+
+/// A unit on a worker.
+struct Sent {
+    head: CallHead,
+    unit: UnitId,
+    received: u32,
+}
+
+/// A worker that is started again, at its time.
+struct Restart {
+    index: usize,
+    at: Instant,
+}
+
+pub(super) struct Ledger<T> {
+    target: usize,
+    phase: Phase,
+    broken: Option<Error>,
+    units: Slab<Entry<T>>,
+    /// Inputs that a pool which is being closed still reads to their end.
+    holds: usize,
+    lanes: Lanes<UnitId>,
+    stale: usize,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// Workers with nothing to do, the one used last at the end: it is used again first.
+    idle: Vec<WorkerId>,
+    restarts: Vec<Restart>,
+    /// Why workers ended before they had done anything, since any worker last did something.
+    causes: Vec<Error>,
+    next: u64,
+    /// Moving average of how long a unit keeps its worker.
+    unit_ns: u64,
+    stats: Stats,
+}
+
+const ASSUMED_UNIT_NS: u64 = 1_000_000;
+
+impl<T: Clone> Ledger<T> {
+    pub(super) fn new(target: usize) -> Self {
+        Self {
+            target,
+            phase: Phase::Open,
+            broken: None,
+            units: Slab::new(),
+            holds: 0,
+            lanes: Lanes::default(),
+            stale: 0,
+            workers: BTreeMap::new(),
+            idle: Vec::new(),
+            restarts: Vec::new(),
+            causes: Vec::new(),
+            next: 1,
+            unit_ns: ASSUMED_UNIT_NS,
+            stats: Stats::default(),
+        }
+    }
+
+    pub(super) fn target(&self) -> usize {
+        self.target
+    }
+
+    pub(super) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Why the pool takes nothing more, if it does not.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        match self.phase {
+            Phase::Open => None,
+            Phase::Broken => self.broken.clone(),
+            Phase::Closing | Phase::Terminated => Some(Error::Closed),
+        }
+    }
+
+    /// Nothing is left to be done, and no worker lives.
+    pub(super) fn is_finished(&self) -> bool {
+        let settled = match self.phase {
+            Phase::Open => false,
+            Phase::Closing => !self.has_work(),
+            Phase::Terminated | Phase::Broken => self.units.is_empty(),
+        };
+        settled && self.workers.is_empty()
+    }
+
+    fn has_work(&self) -> bool {
+        !self.units.is_empty() || self.holds > 0
+    }
+
+    /// True while workers that end are replaced.
+    fn needs_workers(&self) -> bool {
+        self.phase == Phase::Open || (self.phase == Phase::Closing && self.has_work())
+    }
+
+    /// As many workers take calls as the pool is to have.
+    pub(super) fn is_complete(&self) -> bool {
+        self.workers.values().filter(|worker| worker.stage == Stage::Ready).count() >= self.target
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let count = |stage| self.workers.values().filter(|worker| worker.stage == stage).count();
+        Stats {
+            workers: count(Stage::Ready),
+            starting: count(Stage::Starting) + self.restarts.len(),
+            idle: self.idle.len(),
+            queued: self.lanes.len() - self.stale,
+            running: self.units.len() - (self.lanes.len() - self.stale),
+            ..self.stats
+        }
+    }
+
+    /// Workers that take calls, in the order of their starts.
+    pub(super) fn ready_workers(&self) -> impl Iterator<Item = WorkerId> {
+        let ready = |(id, worker): (&WorkerId, &Worker)| (worker.stage == Stage::Ready).then_some(*id);
+        self.workers.iter().filter_map(ready)
+    }
+
+    /// True if a worker is being started or lives.
+    pub(super) fn knows(&self, worker: WorkerId) -> bool {
+        self.workers.contains_key(&worker)
+    }
+
+    /// The calls of a worker, each with the number of its elements that were answered.
+    pub(super) fn calls_of(&self, worker: WorkerId) -> Vec<(CallHead, u32)> {
+        let calls = self.workers.get(&worker).map(|worker| &worker.calls);
+        calls.into_iter().flatten().map(|sent| (sent.head, sent.received)).collect()
+    }
+
+    fn fresh(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn entry(&self, unit: UnitId) -> Option<&Entry<T>> {
+        self.units.get(unit.key).filter(|entry| entry.serial == unit.serial)
+    }
+}
