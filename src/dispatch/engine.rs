@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::lanes::LaneId;
-use super::ledger::{Action, Boards, Cancelled, Ledger, Phase, UnitId};
+use super::ledger::{Action, Boards, Ledger, Phase, UnitId};
 use super::limits::Limits;
 use super::stats::Stats;
 use super::unit::{Piece, Pieces, Unit};
@@ -87,9 +87,9 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Cancels the unit. False if it had been settled; its sink hears nothing more of it in either case.
-    pub(crate) fn cancel(&self) -> bool {
-        self.engine.cancel(self.unit) != Cancelled::TooLate
+    /// Cancels the unit: unless it was settled already, its sink hears nothing more of it.
+    pub(crate) fn cancel(&self) {
+        self.engine.act(Occasion::default(), |ledger, links, out| ledger.cancel(self.unit, links, out));
     }
 }
 
@@ -183,10 +183,6 @@ impl Engine {
     pub(crate) fn hold(&self) -> Result<Hold> {
         self.lock().ledger.hold()?;
         Ok(Hold { engine: self.this() })
-    }
-
-    fn cancel(&self, unit: UnitId) -> Cancelled {
-        self.act(Occasion::default(), |ledger, links, out| ledger.cancel(unit, links, out))
     }
 
     /// Takes no more units.

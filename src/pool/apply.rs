@@ -161,7 +161,7 @@ impl<R: Payload> Apply<R> {
     pub fn start(self) -> TaskHandle<R> {
         match self.stage {
             Stage::Prepared(request) | Stage::Waiting(request, _) => request.start(&self.engine),
-            Stage::Started(handle) => handle,
+            Stage::Started(handle) => handle.detach_on_drop(),
             Stage::Moving => unreachable!("no stage is left in between"),
         }
     }

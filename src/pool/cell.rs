@@ -119,23 +119,32 @@ impl<R: Payload> Cell<R> {
         }
     }
 
+    /// Runs the callbacks, also those that are attached while others run, and then hands the result out.
     fn run_callbacks(&self) {
-        let (result, callbacks) = {
-            let mut state = self.lock();
-            let taken = match std::mem::replace(&mut state.stage, Stage::Shown) {
-                taken @ (Stage::Arrived(_) | Stage::Ready(_)) => taken,
-                other => {
-                    state.stage = other;
-                    return;
-                }
+        while let Some((stage, callbacks)) = self.take_shown() {
+            let result = match stage {
+                Stage::Arrived(piece) => self.label.single(piece),
+                Stage::Ready(result) => result,
+                Stage::Pending | Stage::Shown | Stage::Taken => return,
             };
-            (taken, std::mem::take(&mut state.callbacks))
-        };
-        let result = match result {
-            Stage::Arrived(piece) => self.label.single(piece),
-            Stage::Ready(result) => result,
-            Stage::Pending | Stage::Shown | Stage::Taken => return,
-        };
+            let result = self.call_back(callbacks, result);
+            self.lock().stage = Stage::Ready(result);
+        }
+        let wakers = std::mem::take(&mut self.lock().wakers);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn take_shown(&self) -> Option<(Stage<R>, Vec<Callback<R>>)> {
+        let mut state = self.lock();
+        let has_come = matches!(state.stage, Stage::Arrived(_) | Stage::Ready(_));
+        if !has_come || state.callbacks.is_empty() {
+            return None;
+        }
+        let callbacks = std::mem::take(&mut state.callbacks);
+        Some((std::mem::replace(&mut state.stage, Stage::Shown), callbacks))
+    }
+
+    fn call_back(&self, callbacks: Vec<Callback<R>>, result: Result<R>) -> Result<R> {
         let mut panicked = None;
         for callback in callbacks {
             let shown = catch_unwind(AssertUnwindSafe(|| callback(&result)));
@@ -144,15 +153,10 @@ impl<R: Payload> Cell<R> {
                 std::mem::forget(payload);
             }
         }
-        let result = match panicked {
+        match panicked {
             Some(message) => Err(Error::Callback(Panic::new(&self.label.task(), message))),
             None => result,
-        };
-        let mut state = self.lock();
-        state.stage = Stage::Ready(result);
-        let wakers = std::mem::take(&mut state.wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        }
     }
 
     pub(super) fn label(&self) -> &Label {
@@ -160,14 +164,21 @@ impl<R: Payload> Cell<R> {
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        !matches!(self.lock().stage, Stage::Pending | Stage::Shown)
+        self.lock().is_settled()
     }
 
     /// Stops the call and settles it as cancelled; false if it was settled already.
     pub(super) fn cancel(self: &Arc<Self>) -> bool {
-        let source = std::mem::replace(&mut self.lock().source, Source::Nowhere);
-        let pending = matches!(self.lock().stage, Stage::Pending);
-        pending && source.stop() && self.settle(Err(Error::Cancelled { task: self.label.task() }))
+        let mut state = self.lock();
+        if !matches!(state.stage, Stage::Pending) {
+            return false;
+        }
+        let source = std::mem::replace(&mut state.source, Source::Nowhere);
+        drop(state);
+        // Settled first: what is stopped may tell so, and would be heard.
+        let cancelled = self.settle(Err(Error::Cancelled { task: self.label.task() }));
+        source.stop();
+        cancelled
     }
 
     /// Attaches a callback, and runs it at once if the call is settled.
@@ -187,25 +198,24 @@ impl<R: Payload> Cell<R> {
     /// Takes the result once it is there; nothing if it was taken before.
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Option<Result<R>>> {
         let mut state = self.lock();
+        if !state.is_settled() {
+            state.watch(cx);
+            return Poll::Pending;
+        }
         match std::mem::replace(&mut state.stage, Stage::Taken) {
             Stage::Arrived(piece) => {
                 drop(state);
                 Poll::Ready(Some(self.label.single(piece)))
             }
             Stage::Ready(result) => Poll::Ready(Some(result)),
-            Stage::Taken => Poll::Ready(None),
-            waits => {
-                state.stage = waits;
-                state.watch(cx);
-                Poll::Pending
-            }
+            Stage::Pending | Stage::Shown | Stage::Taken => Poll::Ready(None),
         }
     }
 
     /// Ready once the call is settled, with nothing taken.
     pub(super) fn poll_settled(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if matches!(state.stage, Stage::Pending | Stage::Shown) {
+        if !state.is_settled() {
             state.watch(cx);
             return Poll::Pending;
         }
@@ -214,6 +224,11 @@ impl<R: Payload> Cell<R> {
 }
 
 impl<R> State<R> {
+    /// The result is there, and all callbacks have seen it.
+    fn is_settled(&self) -> bool {
+        !matches!(self.stage, Stage::Pending | Stage::Shown) && self.callbacks.is_empty()
+    }
+
     fn watch(&mut self, cx: &Context<'_>) {
         if !self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
             self.wakers.push(cx.waker().clone());
@@ -241,14 +256,11 @@ impl<R: Payload> Drop for Showing<R> {
 }
 
 impl Source {
-    fn stop(self) -> bool {
+    fn stop(self) {
         match self {
-            Self::Nowhere => true,
+            Self::Nowhere => {}
             Self::Unit(ticket) => ticket.cancel(),
-            Self::Driver(driver) => {
-                driver.abort();
-                true
-            }
+            Self::Driver(driver) => driver.abort(),
         }
     }
 }

@@ -61,6 +61,12 @@ impl<R: Payload> TaskHandle<R> {
         Self { cell, engine, abort_on_drop: false }
     }
 
+    /// Lets the call go on when the handle is dropped, as it does at first.
+    pub(super) fn detach_on_drop(mut self) -> Self {
+        self.abort_on_drop = false;
+        self
+    }
+
     /// The call's number.
     ///
     /// # Examples

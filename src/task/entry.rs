@@ -173,14 +173,17 @@ fn is_native<C>(entry: &'static Entry<C>) -> bool {
 }
 
 fn reference<C>(entry: &'static Entry<C>) -> (i64, u64) {
-    let offset = std::ptr::from_ref(entry).addr().wrapping_sub((&raw const ANCHOR).addr());
+    let offset = std::ptr::from_ref(entry).expose_provenance().wrapping_sub((&raw const ANCHOR).addr());
     (offset.cast_signed() as i64, (entry.fingerprint)())
 }
 
 #[expect(unsafe_code, reason = "turns a checked descriptor into a reference")]
 fn find<C: Callable>(offset: i64, fingerprint: u64) -> Result<&'static Entry<C>, String> {
     let offset = isize::try_from(offset).map_err(|_| "the offset is no address".to_owned())?;
-    let place = (&raw const ANCHOR).wrapping_offset(offset).cast::<Entry<C>>();
+    // Computed as a number that the compiler knows nothing of: a pointer made from `ANCHOR` may not leave its one
+    // byte, and with optimization everything behind the first read through it was removed.
+    let anchor = std::hint::black_box((&raw const ANCHOR).addr());
+    let place = std::ptr::with_exposed_provenance::<Entry<C>>(anchor.wrapping_add_signed(offset));
     if !place.is_aligned() || !Image::of_this_process().holds_read_only(&extent::<C>(place.addr())) {
         return Err("the offset lies outside the program's read-only data".into());
     }

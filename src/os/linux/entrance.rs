@@ -45,14 +45,15 @@ pub(crate) fn run_later_constructors(
     argv: *const *const c_char,
     envp: *const *const c_char,
 ) {
-    let first = (&raw const __init_array_start).cast::<Constructor>();
-    let end = (&raw const __init_array_end).cast::<Constructor>();
-    let count = (end.addr() - first.addr()) / size_of::<Constructor>();
+    // As numbers that the compiler knows nothing of: a pointer made from a symbol may not leave what is declared
+    // there, which is nothing.
+    let first = std::hint::black_box((&raw const __init_array_start).addr());
+    let end = std::hint::black_box((&raw const __init_array_end).addr());
     let mut behind_own = false;
-    for index in 0..count {
-        let place = first.cast::<usize>().wrapping_add(index);
+    for address in (first..end).step_by(size_of::<Constructor>()) {
+        let place = std::ptr::with_exposed_provenance::<usize>(address);
         // SAFETY: the linker defines both symbols as the ends of the array of constructors of this program, and
-        // `index` is below its length.
+        // `address` is that of one of its words.
         let word = unsafe { place.read() };
         // The loader passes over 0 and -1 too.
         if behind_own && word != 0 && word != usize::MAX {
