@@ -17,6 +17,9 @@ use crate::task::Payload;
 /// Room made for results before any has come.
 const EXPECTED_AT_MOST: usize = 1 << 20;
 
+/// After this many rounds of reading and taking, other tasks of the runtime have their turn.
+const ROUNDS: usize = 16;
+
 /// A map: a future of all results, in the order of the input.
 ///
 /// It starts when it is first polled. The input is read as the workers need it, on the task that polls, and travels in chunks. The
@@ -110,16 +113,33 @@ impl<R: Payload> Map<R> {
 
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.flow.hold()?;
-        self.flow.advance(cx);
-        if let Some(error) = self.flow.take_failure() {
-            return Poll::Ready(Err(error));
+        for _ in 0..ROUNDS {
+            self.flow.advance(cx);
+            if let Some(error) = self.flow.take_failure() {
+                return Poll::Ready(Err(error));
+            }
+            let took_some = self.take_results()?;
+            if self.flow.is_finished() {
+                return Poll::Ready(Ok(()));
+            }
+            // Taking results makes room, and perhaps nothing is under way any more that would wake us.
+            if !took_some {
+                return Poll::Pending;
+            }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn take_results(&mut self) -> Result<bool> {
         let label = self.flow.label().clone();
+        let mut took_some = false;
         while let Some(results) = self.flow.take_oldest() {
+            took_some = true;
             self.flow.handed_out(results.len() as usize);
             results.collect_into(&label, &mut self.values)?;
         }
-        if self.flow.is_finished() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        Ok(took_some)
     }
 }
 

@@ -1,6 +1,8 @@
 //! A worker's first steps, before `main`: is this a worker at all, and a clean process out of what was inherited.
 
-use std::ffi::{c_char, c_int};
+#[cfg(feature = "auto-entry")]
+use std::ffi::c_char;
+use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
@@ -13,9 +15,11 @@ use rustix::net::{AddressFamily, SocketType};
 pub(crate) const LIFELINE_LOST: i32 = 111;
 
 /// A function that the loader calls before `main`, with the program's arguments and environment.
+#[cfg(feature = "auto-entry")]
 pub(crate) type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
 /// Puts a function among those that the loader calls before `main`, as the static `$name`.
+#[cfg(feature = "auto-entry")]
 macro_rules! before_main {
     ($name:ident = $function:path) => {
         #[expect(unsafe_code, reason = "the section is what makes the loader call the function")]
@@ -29,8 +33,10 @@ macro_rules! before_main {
         ) = $function;
     };
 }
+#[cfg(feature = "auto-entry")]
 pub(crate) use before_main;
 
+#[cfg(feature = "auto-entry")]
 unsafe extern "C" {
     static __init_array_start: [Constructor; 0];
     static __init_array_end: [Constructor; 0];
@@ -39,6 +45,7 @@ unsafe extern "C" {
 /// Calls the constructors that stand behind `own` in the program's array.
 ///
 /// A worker never returns from its own, and a task may use what those set up: C++ statics, `inventory`, `ctor`.
+#[cfg(feature = "auto-entry")]
 pub(crate) fn run_later_constructors(
     own: Constructor,
     argc: c_int,
