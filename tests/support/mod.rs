@@ -86,6 +86,21 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
+/// Makes each `async fn name()` a test, for what only processes can do.
+macro_rules! on_processes {
+    ($($name:ident),* $(,)?) => {
+        mod on_processes {
+            $(
+                #[test]
+                fn $name() {
+                    crate::support::run(super::$name());
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_processes;
+
 /// As `on_both!`, for each generic `fn name<K: Kind>()`, which runs outside any runtime.
 macro_rules! on_both_outside {
     ($($name:ident),* $(,)?) => {
