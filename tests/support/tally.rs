@@ -33,6 +33,12 @@ impl Tally {
     pub fn marks(&self) -> Vec<u8> {
         std::fs::read(&self.path).expect("the file is there")
     }
+
+    /// What tasks told, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.marks()).expect("it is text");
+        text.lines().map(str::to_owned).collect()
+    }
 }
 
 impl Drop for Tally {
@@ -45,4 +51,10 @@ impl Drop for Tally {
 pub fn mark(key: &str, which: u8) {
     let mut file = OpenOptions::new().append(true).open(key).expect("the tally is there");
     file.write_all(&[which]).expect("the file can be written");
+}
+
+/// The task's side: a line of text.
+pub fn tell(key: &str, what: &str) {
+    let mut file = OpenOptions::new().append(true).open(key).expect("the tally is there");
+    file.write_all(format!("{what}\n").as_bytes()).expect("the file can be written");
 }
