@@ -9,6 +9,9 @@
     reason = "each test file uses a part of this"
 )]
 
+pub mod alone;
+pub mod census;
+pub mod foreign;
 pub mod gate;
 pub mod tally;
 
