@@ -1,5 +1,7 @@
 //! Workers that die: which task fails and how, which one runs elsewhere, and that the pool goes on.
 
+#![expect(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -6,6 +6,7 @@
     unreachable_pub,
     unused_imports,
     unused_macros,
+    clippy::needless_pass_by_value,
     reason = "each test file uses a part of this"
 )]
 
@@ -13,6 +14,7 @@ pub mod alone;
 pub mod census;
 pub mod foreign;
 pub mod gate;
+pub mod odd;
 pub mod tally;
 
 use std::time::Duration;
