@@ -151,7 +151,10 @@ enum Nest {
     More(Box<Nest>),
 }
 
-#[expect(clippy::zero_sized_map_values, reason = "its entries take no bytes, so that any number can be claimed")]
+#[expect(
+    clippy::zero_sized_map_values,
+    reason = "its entries take no bytes, so that any number can be claimed"
+)]
 type Endless = Posing<u64, HashMap<(), ()>>;
 type Units = Posing<u64, Vec<()>>;
 type Deep = Posing<Raw, Nest>;

@@ -12,6 +12,7 @@
 
 pub mod alone;
 pub mod census;
+pub mod evil;
 pub mod foreign;
 pub mod gate;
 pub mod odd;
