@@ -10,8 +10,13 @@
     reason = "each test file uses a part of this, and arguments of tasks are owned"
 )]
 
+pub mod alone;
+pub mod census;
+pub mod evil;
 pub mod executor;
+pub mod foreign;
 pub mod gate;
+pub mod odd;
 pub mod tally;
 pub mod values;
 
