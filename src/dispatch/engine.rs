@@ -370,8 +370,9 @@ impl Engine {
         let Some(link) = link else { return };
         for (head, received) in calls {
             let Some((claimed, bytes)) = link.unsent(head.call, received) else { continue };
-            let elements = u32::try_from(Records::new(&bytes).count()).unwrap_or(u32::MAX);
-            if elements == claimed && received.saturating_add(elements) <= head.elements {
+            let elements = claimed;
+            let fits = received.saturating_add(elements) <= head.elements;
+            if fits && Records::new(&bytes).are_exactly(elements) {
                 let last = received + elements == head.elements;
                 let reply = Reply { call: head.call, slot: head.slot, elements, last, elapsed_ns: 0 };
                 let _checked = self.reply(worker, reply, bytes.into());
@@ -388,7 +389,7 @@ impl Events for Engine {
 
     fn gone(&self, worker: WorkerId, end: End) {
         self.recover(worker);
-        let link = self.lock().links.0.remove(&worker);
+        let link = self.lock().links.0.get(&worker).map(Arc::clone);
         let pid = link.as_ref().map_or(0, |link| link.id());
         let cause = match end.fault {
             Some(why) => Error::Incompatible { why },
@@ -401,6 +402,8 @@ impl Events for Engine {
             };
             ledger.lost(worker, cause, Instant::now(), progress, out);
         });
+        // Only now: what was sent meanwhile has been entered on its board, and so is known not to have started.
+        self.lock().links.0.remove(&worker);
         self.changed.send_replace(());
     }
 }

@@ -137,7 +137,9 @@ impl Flow {
     /// Reads no more: this is the last result.
     fn fail(&mut self, error: Error) {
         self.ended = true;
-        self.hold = None;
+        // An input that holds the pool open is refused only once the pool was terminated.
+        let terminated = self.hold.take().is_some() && matches!(error, Error::Closed);
+        let error = if terminated { Error::Cancelled { task: self.label.task() } } else { error };
         self.push_failed(error);
     }
 

@@ -44,6 +44,7 @@ impl Label {
     }
 
     /// One element's value. The caller's `Deserialize` may panic, and that is its element's error too.
+    #[inline]
     pub(super) fn value<R: Payload>(&self, failed: bool, bytes: &[u8]) -> Result<R> {
         if failed {
             let failure = decode(bytes).map_err(|cause| self.broken(cause))?;

@@ -112,6 +112,7 @@ where
     }
 }
 
+#[inline]
 fn nothing_trails(input: &[u8]) -> Result<(), String> {
     if input.is_empty() { Ok(()) } else { Err(format!("{} bytes trail behind the arguments", input.len())) }
 }

@@ -1,5 +1,8 @@
 //! One element of a call in its worker: decode, run, encode, drop, each caught on its own.
 
+use std::cell::Cell;
+use std::mem::needs_drop;
+
 use super::arity::{Arguments, TaskFn};
 use super::entry::conjure;
 use super::panics::{Caught, caught};
@@ -11,13 +14,39 @@ where
     F: TaskFn<Args, M>,
     Args: Arguments,
 {
-    let args = caught(|| Args::decode(input)).map_err(|panic| Failure::Decode(text(&panic)))?;
-    let args = args.map_err(Failure::Decode)?;
-    let value = caught(|| conjure::<F>().invoke(args)).map_err(panicked)?;
-    let encoded = caught(|| encode(&value, out));
-    let dropped = caught(move || drop(value));
-    encoded.map_err(|panic| Failure::Encode(text(&panic)))?.map_err(Failure::Encode)?;
+    let step = Cell::new(Step::Decode);
+    let mut value = None;
+    // One net for all steps but the last, as hanging it up is what a small element costs most. The value is held
+    // outside of it, so that a panic of its `Serialize` does not meet one of its `Drop`.
+    let encoded = caught(|| {
+        let args = Args::decode(input).map_err(Failure::Decode)?;
+        step.set(Step::Run);
+        let value = value.insert(conjure::<F>().invoke(args));
+        step.set(Step::Encode);
+        encode(value, out).map_err(Failure::Encode)
+    });
+    let dropped = if needs_drop::<F::Value>() { caught(|| drop(value)) } else { Ok(()) };
+    encoded.map_err(|panic| step.get().failed(panic))??;
     dropped.map_err(panicked)
+}
+
+/// Where a panic came from.
+#[derive(Clone, Copy)]
+enum Step {
+    Decode,
+    Run,
+    Encode,
+}
+
+impl Step {
+    #[cold]
+    fn failed(self, panic: Caught) -> Failure {
+        match self {
+            Self::Decode => Failure::Decode(text(&panic)),
+            Self::Run => panicked(panic),
+            Self::Encode => Failure::Encode(text(&panic)),
+        }
+    }
 }
 
 fn text(panic: &Caught) -> String {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::backtrace::Backtrace;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
@@ -17,19 +17,24 @@ pub(crate) struct Caught {
     pub(crate) backtrace: String,
 }
 
-#[derive(Default)]
-enum Capture {
-    /// This thread runs no task: its panics are the program's own affair.
-    #[default]
+/// What this thread does with a panic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    /// It runs no task: its panics are the program's own affair.
     Off,
-    /// This thread runs a task.
+    /// It runs a task.
     On,
-    /// It has panicked; a second panic before the first was collected is fatal and must be seen on stderr.
-    Full(Caught),
+    /// The task has panicked. If it panics again, either it has caught the first panic itself, or the second is
+    /// fatal and must be seen on stderr.
+    Seen,
 }
 
 thread_local! {
-    static CAPTURE: RefCell<Capture> = const { RefCell::new(Capture::Off) };
+    /// Apart from what was seen, since it is set and cleared for each element: having no destructor, it costs
+    /// nothing to reach.
+    static WATCH: Cell<Watch> = const { Cell::new(Watch::Off) };
+    /// The panic that was not collected yet.
+    static SEEN: RefCell<Option<Caught>> = const { RefCell::new(None) };
 }
 
 /// From now on panics inside `caught` on this thread go into its error and are not printed.
@@ -51,38 +56,53 @@ pub(crate) fn capture_panics() {
     });
 }
 
+/// Takes note of a panic; false if it is to be printed.
 fn record(info: &PanicHookInfo<'_>) -> bool {
-    let recorded = CAPTURE.try_with(|capture| {
-        let Ok(mut capture) = capture.try_borrow_mut() else { return false };
-        if !matches!(*capture, Capture::On) {
-            return false;
-        }
-        let mut backtrace = Backtrace::force_capture().to_string();
-        if backtrace.len() > BACKTRACE_LIMIT {
-            let cut = backtrace.floor_char_boundary(BACKTRACE_LIMIT);
-            backtrace.truncate(cut);
-        }
-        let location = info.location().map(ToString::to_string).unwrap_or_default();
-        *capture = Capture::Full(Caught { message: panic_text(info.payload()), location, backtrace });
-        true
-    });
-    recorded.unwrap_or(false)
+    let watch = WATCH.get();
+    if watch == Watch::Off {
+        return false;
+    }
+    WATCH.set(Watch::Seen);
+    let mut backtrace = Backtrace::force_capture().to_string();
+    if backtrace.len() > BACKTRACE_LIMIT {
+        let cut = backtrace.floor_char_boundary(BACKTRACE_LIMIT);
+        backtrace.truncate(cut);
+    }
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    let caught = Caught { message: panic_text(info.payload()), location, backtrace };
+    let noted = SEEN.try_with(|seen| seen.replace(Some(caught))).is_ok();
+    noted && watch == Watch::On
 }
 
 /// Runs `work` and tells of its panic, if it raises one.
+#[inline]
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
-    CAPTURE.with(|capture| capture.replace(Capture::On));
+    WATCH.set(Watch::On);
     let result = catch_unwind(AssertUnwindSafe(work));
-    let capture = CAPTURE.with(|capture| capture.replace(Capture::Off));
-    result.map_err(|payload| {
-        let text = panic_text(&*payload);
-        // A payload may panic when it is dropped.
-        std::mem::forget(payload);
-        match capture {
-            Capture::Full(caught) => caught,
-            Capture::On | Capture::Off => Caught { message: text, ..Caught::default() },
+    let seen = WATCH.replace(Watch::Off) == Watch::Seen;
+    match result {
+        Ok(value) if !seen => Ok(value),
+        Ok(value) => {
+            // The task has caught its panic itself.
+            forget_seen();
+            Ok(value)
         }
-    })
+        Err(payload) => Err(collect(payload, seen)),
+    }
+}
+
+#[cold]
+fn forget_seen() {
+    SEEN.take();
+}
+
+#[cold]
+fn collect(payload: Box<dyn Any + Send>, seen: bool) -> Caught {
+    let seen = if seen { SEEN.take() } else { None };
+    let caught = seen.unwrap_or_else(|| Caught { message: panic_text(&*payload), ..Caught::default() });
+    // A payload may panic when it is dropped.
+    std::mem::forget(payload);
+    caught
 }
 
 /// What a panic said.

@@ -4,13 +4,22 @@
 //! | length (4) | message, postcard | payload, records |
 //! ```
 
-use bytes::Bytes;
-use tokio_util::codec::LengthDelimitedCodec;
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
 use super::message::Message;
 
 /// What both sides read frames with.
-pub(crate) type Codec = LengthDelimitedCodec;
+///
+/// Other than the codec it wraps, it reserves memory for a long frame only as its bytes come: four bytes from a
+/// hostile worker are not worth a gigabyte.
+#[derive(Debug)]
+pub(crate) struct Codec {
+    delimited: LengthDelimitedCodec,
+    max: usize,
+}
 
 /// Bytes that the arguments or the result of one task may have, unless the builder says otherwise: 1 GiB.
 pub(crate) const DEFAULT_MAX: usize = 1 << 30;
@@ -18,12 +27,39 @@ pub(crate) const DEFAULT_MAX: usize = 1 << 30;
 pub(crate) const LARGEST_MAX: usize = u32::MAX as usize - AROUND;
 /// Room for the message before a payload, and for the small records that may share a frame with a large one.
 const AROUND: usize = 1 << 20;
+/// Room made for the first bytes of a frame that has not come whole; from then on the room doubles.
+const FIRST_ROOM: usize = 16 * 1024;
 /// Payloads up to this size are copied behind their message, so that one buffer goes out.
 const COPIED: usize = 8 * 1024;
 
 /// The codec for payloads of up to `max` bytes. It refuses a longer frame by its length word alone.
 pub(crate) fn codec(max: usize) -> Codec {
-    LengthDelimitedCodec::builder().length_field_length(4).max_frame_length(max + AROUND).new_codec()
+    let max = max + AROUND;
+    let delimited = LengthDelimitedCodec::builder().length_field_length(4).max_frame_length(max).new_codec();
+    Codec { delimited, max }
+}
+
+impl Codec {
+    /// Bytes that an allowed frame at the front of `buffer` still lacks.
+    fn missing(&self, buffer: &BytesMut) -> Option<usize> {
+        let word = buffer.first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*word)).ok().filter(|length| *length <= self.max)?;
+        (4 + length).checked_sub(buffer.len()).filter(|missing| *missing > 0)
+    }
+}
+
+impl Decoder for Codec {
+    type Item = BytesMut;
+    type Error = io::Error;
+
+    #[inline]
+    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<BytesMut>> {
+        if let Some(missing) = self.missing(buffer) {
+            buffer.reserve(missing.min(buffer.len().max(FIRST_ROOM)));
+            return Ok(None);
+        }
+        self.delimited.decode(buffer)
+    }
 }
 
 /// One frame on its way out, in at most two pieces so that a large payload is not copied.

@@ -5,6 +5,7 @@
 //! ```
 
 /// Appends one record that `write` fills; on an error nothing is appended.
+#[inline]
 pub(crate) fn put_record<E>(
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -18,6 +19,7 @@ pub(crate) fn failed_record(out: &mut Vec<u8>, failure: &super::Failure) {
     written.expect("a failure is plain data");
 }
 
+#[inline]
 fn frame_record<E>(
     out: &mut Vec<u8>,
     failed: bool,
@@ -72,6 +74,12 @@ pub(crate) struct Records<'a> {
 impl<'a> Records<'a> {
     pub(crate) fn new(payload: &'a [u8]) -> Self {
         Self { rest: payload }
+    }
+
+    /// True if the payload is exactly this many whole records.
+    pub(crate) fn are_exactly(mut self, elements: u32) -> bool {
+        let counted = self.by_ref().take(elements as usize).count();
+        counted == elements as usize && self.rest.is_empty()
     }
 
     /// What was not read yet.

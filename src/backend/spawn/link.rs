@@ -21,7 +21,7 @@ use super::outbox::{Flushed, Outbox};
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, WorkerId};
 use crate::error::Exit;
 use crate::os::{self, Board, Killer, Start, background};
-use crate::wire::{Codec, Frame, Order, Report, Run, codec, split};
+use crate::wire::{Codec, Frame, Order, Records, Report, Run, codec, split};
 
 /// A worker that closes its pipe and does not end within this time is killed.
 const END_AFTER_CLOSING: Duration = Duration::from_millis(100);
@@ -163,7 +163,10 @@ impl SpawnLink {
             let frame = inbox.codec.decode(&mut inbox.buffer).map_err(|error| error.to_string())?;
             let Some(frame) = frame else { return Ok(()) };
             match split(&frame.freeze())? {
-                (Report::Reply(reply), records) => self.events.reply(self.worker, reply, records)?,
+                (Report::Reply(reply), records) if Records::new(&records).are_exactly(reply.elements) => {
+                    self.events.reply(self.worker, reply, records)?;
+                }
+                (Report::Reply(_), _) => return Err("it sent results that are no whole records".into()),
                 (report, _) => return Err(format!("it sent {report:?} out of turn")),
             }
         }

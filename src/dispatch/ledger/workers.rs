@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::os::{SLOTS, Start};
 use crate::wire::{CallHead, Reply};
 
+/// What a worker says of its time is believed up to this: about thirteen days.
+const LONGEST_UNIT_NS: u64 = 1 << 50;
 const ALL_SLOTS: u32 = u32::MAX;
 const _: () = assert!(SLOTS == 32, "the slots of a worker are the bits of a word");
 
@@ -70,10 +72,11 @@ impl<T: Clone> Ledger<T> {
     pub(in crate::dispatch) fn reply(
         &mut self,
         id: WorkerId,
-        reply: Reply,
+        mut reply: Reply,
         boards: &impl Boards,
         out: &mut Vec<Action<T>>,
     ) -> Result<(), String> {
+        reply.elapsed_ns = reply.elapsed_ns.min(LONGEST_UNIT_NS);
         let worker = self.workers.get_mut(&id).ok_or("it is not known any more")?;
         if worker.stage == Stage::Ending && worker.calls.is_empty() {
             // Its calls were settled when the pool was terminated.
@@ -102,7 +105,7 @@ impl<T: Clone> Ledger<T> {
         if complete {
             self.forget(unit, out);
             self.take_back(id, reply.call);
-            self.unit_ns = (self.unit_ns * 7 + reply.elapsed_ns.min(1 << 50)) / 8;
+            self.unit_ns = (self.unit_ns * 7 + reply.elapsed_ns) / 8;
             self.went_on(id, boards, out);
         }
         Ok(())

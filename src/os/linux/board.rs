@@ -146,10 +146,14 @@ impl Board {
     /// The pool's: how far a call had come. Settled only once the worker is dead.
     pub(crate) fn progress(&self, slot: usize, call: u64) -> Start {
         let slot = &self.page().slots[slot];
-        if slot.state.load(Ordering::Acquire) == call << 2 | RUNNING {
+        let word = slot.state.load(Ordering::Acquire);
+        if word == call << 2 | QUEUED || word == call << 2 | REVOKED {
+            Start::NotStarted
+        } else if word == call << 2 | RUNNING {
             Start::Begun(slot.begun.load(Ordering::Acquire))
         } else {
-            Start::NotStarted
+            // The worker has overwritten its board: whatever it did, it is not done twice.
+            Start::Begun(u32::MAX)
         }
     }
 

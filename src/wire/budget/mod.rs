@@ -59,6 +59,7 @@ pub(crate) struct Budget {
 impl Budget {
     /// The budget for `len` bytes of input: 64 MiB, or 32 times the input where that is more.
     #[must_use]
+    #[inline]
     pub(crate) fn for_len(len: usize) -> Self {
         Self::of(LEAST_MEMORY.max(len.saturating_mul(MEMORY_PER_BYTE)))
     }
