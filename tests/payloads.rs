@@ -218,7 +218,8 @@ fn refusing_a_hostile_value_takes_no_memory_to_speak_of() {
                     "the result",
                 );
             }
-            let grown = memory_kib("VmHWM") - before;
+            // The kernel counts a little behind, so that the peak may seem to fall.
+            let grown = memory_kib("VmHWM").saturating_sub(before);
             assert!(grown < 128 * 1024, "it took {grown} KiB; unchecked it would be 270 MiB");
             pool.shutdown().await.expect("it ends");
         });
