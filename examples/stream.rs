@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt as _;
 use multiprocess::ProcessPool;
+use tokio::signal::unix::{SignalKind, signal};
 
 const BLOCK: u64 = 10_000;
 const AHEAD: usize = 16;
@@ -32,6 +33,7 @@ fn records(block: u64) -> Vec<(u64, u32)> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let last = std::env::args().nth(1).map_or(Ok(2_000_000), |last| last.parse::<u64>())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let read = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&read);
     let blocks = (0_u64..).inspect(move |block| counter.store(block + 1, Ordering::Relaxed));
@@ -42,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while answered * BLOCK <= last {
         let answer = tokio::select! {
             answer = answers.next() => answer.expect("the input is endless")?,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = interrupt.recv() => break,
         };
         answered += 1;
         for (start, steps) in answer {
