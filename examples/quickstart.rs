@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 use multiprocess::ProcessPool;
 
 fn count_primes(n: u64) -> usize {
-    (2..n).filter(|n| (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0)).count()
+    (2..n).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0)).count()
 }
 
 #[tokio::main]

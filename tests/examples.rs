@@ -1,0 +1,355 @@
+//! The examples, run the way a user does: what they print, and how they end.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Long enough for the slowest machine; only a test that fails waits for it.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Far more than can be computed within the time limit of the service.
+const ENDLESS: &str = "/primes/1000000000000";
+
+/// The example that cargo has built beside this test.
+fn example(name: &str) -> Command {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let profile = test.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
+    let program = profile.join("examples").join(name);
+    assert!(
+        program.exists(),
+        "{name} is not built: `cargo test` does it, `cargo test --test examples` does not"
+    );
+    Command::new(program)
+}
+
+fn run(mut command: Command) -> Output {
+    command.output().expect("the program starts")
+}
+
+/// What an example that must succeed prints.
+fn lines_of(name: &str, arguments: &[&str]) -> Vec<String> {
+    let mut command = example(name);
+    command.args(arguments);
+    let output = run(command);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} ended with {}: {errors}", output.status);
+    String::from_utf8(output.stdout).expect("it prints text").lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn quickstart_prints_what_it_computes() {
+    let lines = lines_of("quickstart", &[]);
+    for expected in [
+        "17984 primes below 200,000",
+        "the last of 1000 squares is Some(998001)",
+        "168 primes below 1,000",
+        "ten primes are enough",
+        "the handle says so too: 168",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected:?} is not among {lines:?}");
+    }
+}
+
+#[test]
+fn callbacks_run_though_nobody_awaits_and_futures_combine() {
+    let lines = lines_of("callbacks", &[]);
+    assert_eq!(lines[0], "callback: \"42\" is 42");
+    assert!(lines[1].starts_with("error callback: \"forty-two\": task callbacks::parse"), "{}", lines[1]);
+    assert!(lines[1].contains("InvalidDigit"), "{}", lines[1]);
+    let rest = [
+        "map_ok: twice fibonacci(20) is 13530",
+        "and_then: fibonacci of the parsed number is 10946",
+        "try_join_all: [1, 1, 2, 3, 5, 8, 13, 21, 34, 55]",
+        "select: fibonacci(25) was first with 75025",
+        "or_else: 7",
+    ];
+    assert_eq!(lines[2..], rest);
+}
+
+#[test]
+fn stream_ends_at_the_number_it_is_given() {
+    let lines = lines_of("stream", &["100000"]);
+    assert_eq!(lines[0], "2 takes 1 steps");
+    assert_eq!(lines[lines.len() - 2], "77031 takes 350 steps");
+    assert!(lines[lines.len() - 1].starts_with("11 blocks of 10000 answered, "), "{lines:?}");
+}
+
+#[test]
+fn stream_ends_well_with_ctrl_c() {
+    let mut stream = Running::start("stream", &[&u64::MAX.to_string()]);
+    stream.line();
+    let rest = stream.end_with(Signal::INT);
+    assert!(rest.contains(" read from the endless input"), "{rest}");
+}
+
+#[test]
+fn crash_answers_all_documents_but_one_in_ten() {
+    let expected = [
+        "documents  outcome",
+        "       90  answered 'd'",
+        "       10  crashed with signal 11 (SIGSEGV)",
+        "10 workers were lost and replaced",
+    ];
+    assert_eq!(lines_of("crash", &[]), expected);
+}
+
+/// Files with odd names and contents, gone when it is dropped.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn new(name: &str) -> Self {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let tree = Self(root);
+        let odd: [&[u8]; 13] = [
+            b"plain",
+            b" spaces ",
+            b"back\\slash",
+            b"new\nline",
+            b"carriage\rreturn",
+            b"not \xff UTF-8",
+            b"-dash",
+            b"*\"'$(x)",
+            "\u{fc}ml\u{e4}ut".as_bytes(),
+            b"a/b/c",
+            b"a-b",
+            b"a.b",
+            b"a\\\n\r/x\ny",
+        ];
+        for (length, name) in odd.into_iter().enumerate() {
+            tree.write(name, &vec![b'x'; length]);
+        }
+        tree.write(b"blocks", &vec![7; 64 * 1024 * 2]);
+        tree.write(
+            b"large",
+            &(0..3_000_001_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect::<Vec<_>>(),
+        );
+        std::os::unix::fs::symlink("plain", tree.0.join("link")).expect("links can be made");
+        tree
+    }
+
+    fn write(&self, name: &[u8], content: &[u8]) {
+        let path = self.0.join(OsStr::from_bytes(name));
+        fs::create_dir_all(path.parent().expect("it lies in the tree")).expect("directories can be made");
+        fs::write(path, content).expect("files can be written");
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// What `sha256sum` prints for all files below `here`, in the order of their bytes; nothing where there is none.
+fn sha256sum(here: &Path) -> Option<Vec<u8>> {
+    let mut find = Command::new("find");
+    find.args([".", "-type", "f", "-print0"]).current_dir(here);
+    let found = run(find).stdout;
+    let mut paths: Vec<_> = found.split(|byte| *byte == 0).filter(|path| !path.is_empty()).collect();
+    paths.sort_unstable();
+    let mut command = Command::new("sha256sum");
+    command.arg("--").args(paths.into_iter().map(OsStr::from_bytes)).current_dir(here);
+    match command.output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("SKIPPED: there is no `sha256sum` to compare with");
+            None
+        }
+        output => Some(output.expect("sha256sum starts").stdout),
+    }
+}
+
+#[test]
+fn sha256_prints_the_bytes_that_sha256sum_prints() {
+    let tree = Tree::new("same");
+    let Some(expected) = sha256sum(&tree.0) else { return };
+    assert_eq!(expected.split(|byte| *byte == b'\n').count(), 15 + 1, "all files are in it");
+    let mut command = example("sha256");
+    command.current_dir(&tree.0);
+    let output = run(command);
+    assert_eq!(output.stdout.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    assert_eq!(output.stderr.escape_ascii().to_string(), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn sha256_follows_a_link_that_it_is_given() {
+    let tree = Tree::new("link");
+    let mut command = example("sha256");
+    command.arg("link").current_dir(&tree.0);
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  link\n";
+    assert_eq!(String::from_utf8_lossy(&run(command).stdout), empty);
+}
+
+#[test]
+fn sha256_names_what_it_cannot_read_and_hashes_the_rest() {
+    let tree = Tree::new("unread");
+    let mut command = example("sha256");
+    // The memory of a process cannot be read at address 0, not even by root.
+    command.args(["missing", "/proc/self/mem", "/dev/null", "plain"]).current_dir(&tree.0);
+    let output = run(command);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    for start in
+        ["sha256: missing: No such file", "sha256: /proc/self/mem: ", "sha256: /dev/null: not a regular"]
+    {
+        assert!(errors.lines().any(|line| line.starts_with(start)), "{start:?} is not in {errors}");
+    }
+    assert_eq!(errors.lines().count(), 3, "{errors}");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("  plain\n"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn sha256_ends_quietly_when_nobody_reads_on() {
+    let tree = Tree::new("head");
+    let (reader, writer) = std::io::pipe().expect("there are descriptors left");
+    drop(reader);
+    let mut command = example("sha256");
+    command.current_dir(&tree.0).stdout(writer).stderr(Stdio::piped());
+    let output = command.spawn().and_then(Child::wait_with_output).expect("it starts");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn sha256_takes_names_of_any_bytes_as_arguments() {
+    let tree = Tree::new("bytes");
+    let name = OsString::from_vec(b"not \xff UTF-8".to_vec());
+    let mut command = example("sha256");
+    command.arg(&name).current_dir(&tree.0);
+    assert!(run(command).stdout.ends_with(b"  not \xff UTF-8\n"));
+}
+
+/// An example that goes on until it is told to end.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut command = example(name);
+        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().expect("it starts");
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        Self { child, stdout }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("it prints text");
+        line.trim_end().to_owned()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is not reaped yet");
+    }
+
+    /// Sends the signal, sees it end with success, and returns the rest of what it printed.
+    fn end_with(mut self, signal: Signal) -> String {
+        self.signal(signal);
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("it prints text");
+        let status = self.child.wait().expect("it is our child");
+        assert!(status.success(), "it ended with {status}");
+        rest
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Only a test that fails leaves it running.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+struct Service {
+    running: Running,
+    address: String,
+}
+
+impl Service {
+    fn start() -> Self {
+        let mut running = Running::start("web_server", &["127.0.0.1:0"]);
+        let line = running.line();
+        let address = line.strip_prefix("listening on http://").expect("it says where it listens").to_owned();
+        Self { running, address }
+    }
+
+    fn send(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
+        stream
+    }
+
+    /// Status and body.
+    fn get(&self, path: &str) -> (u16, String) {
+        receive(self.send(path))
+    }
+
+    /// Asks for the statistics until they have the line.
+    fn wait_for(&self, line: &str) {
+        while !self.get("/stats").1.lines().any(|have| have.trim() == line) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn receive(mut stream: TcpStream) -> (u16, String) {
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("it answers in time");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a response has a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.expect("a response has a status"), body.to_owned())
+}
+
+#[test]
+fn web_server_answers_also_after_slow_requests_and_crashes() {
+    let service = Service::start();
+    assert_eq!(service.get("/primes/100"), (200, "25\n".into()));
+    assert_eq!(service.get(ENDLESS), (504, "deadline has elapsed\n".into()));
+    let (status, text) = service.get("/crash");
+    assert_eq!(status, 502);
+    assert!(text.contains("SIGABRT"), "{text}");
+    assert_eq!(service.get("/primes/100"), (200, "25\n".into()));
+    service.wait_for("cancelled: 1,");
+}
+
+#[test]
+fn web_server_refuses_what_it_has_no_room_for() {
+    let service = Service::start();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let requests: Vec<_> = (0..4 * cores + 40).map(|_| service.send(ENDLESS)).collect();
+    let statuses: Vec<_> = requests.into_iter().map(|request| receive(request).0).collect();
+    assert!(statuses.iter().all(|status| [503, 504].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&503), "none was refused: {statuses:?}");
+    assert!(statuses.contains(&504), "all were refused: {statuses:?}");
+    assert_eq!(service.get("/primes/100"), (200, "25\n".into()));
+}
+
+#[test]
+fn web_server_cancels_the_call_of_a_client_that_went_away() {
+    let service = Service::start();
+    let request = service.send(ENDLESS);
+    service.wait_for("running: 1,");
+    drop(request);
+    service.wait_for("cancelled: 1,");
+    service.wait_for("running: 0,");
+}
+
+#[test]
+fn web_server_answers_what_is_under_way_before_it_ends() {
+    let service = Service::start();
+    let request = service.send(ENDLESS);
+    service.wait_for("running: 1,");
+    let rest = service.running.end_with(Signal::TERM);
+    assert_eq!(rest, "all requests are answered\n");
+    assert_eq!(receive(request).0, 504);
+}
