@@ -10,7 +10,7 @@ use crate::plan::Amount;
 use crate::report::Line;
 use crate::sample::{in_turns, timed};
 
-const ROUNDS: u32 = 10;
+const ROUNDS: u32 = 30;
 
 pub(crate) fn default_chunks(amount: Amount) -> Line {
     measure(amount, 1_000_000, None)
