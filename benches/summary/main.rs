@@ -1,0 +1,43 @@
+//! The pool against the least that each of its jobs can cost: one JSON object a line for each case.
+//!
+//! A time alone says little, since it changes with the machine and with what else runs there. So each case measures
+//! its floor in the same run, in turns with itself, and what counts is the ratio of the two. See `benches/README.md`.
+
+mod child;
+mod echo;
+mod map;
+mod memory;
+mod plan;
+mod report;
+mod roundtrip;
+mod sample;
+mod speedup;
+mod start;
+
+use plan::{Amount, Plan};
+use report::Line;
+
+/// A case: its name, and what measures it.
+type Case = (&'static str, fn(Amount) -> Line);
+
+const CASES: [Case; 10] = [
+    ("roundtrip_spawned", roundtrip::spawned),
+    ("roundtrip_block_on", roundtrip::block_on),
+    ("roundtrip_current_thread", roundtrip::current_thread),
+    ("map_u64_1m", map::default_chunks),
+    ("map_u64_chunk1", map::single_elements),
+    ("cpu_speedup_2", speedup::two_workers),
+    ("echo_64m", echo::large),
+    ("spawn_1", start::one),
+    ("spawn_16", start::sixteen),
+    ("idle_worker_private_kib", memory::idle_worker),
+];
+
+fn main() {
+    child::serve_if_asked();
+    let plan = Plan::from_arguments(std::env::args().skip(1));
+    for (name, measure) in CASES.iter().filter(|(name, _)| plan.wants(name)) {
+        eprintln!("{name} ...");
+        println!("{}", measure(plan.amount).named(name));
+    }
+}
