@@ -156,6 +156,16 @@ async fn a_map_keeps_its_order_in_chunks_of_any_size<K: Kind>() {
     end(pool).await;
 }
 
+// C131, C171
+async fn a_map_of_many_small_chunks_does_not_stall<K: Kind>() {
+    let pool = pool::<K>(2);
+    let doubled = |n: u32| n * 2;
+    let expected = || (0..20_000).map(|n| n * 2);
+    assert!(pool.map(doubled, 0..20_000).chunksize(1).await.expect(RUNS).into_iter().eq(expected()));
+    assert!(pool.map(doubled, 0..20_000).buffer(5).await.expect(RUNS).into_iter().eq(expected()));
+    end(pool).await;
+}
+
 // C168
 async fn chunks_and_buffers_of_nothing_are_refused<K: Kind>() {
     let pool = pool::<K>(1);
@@ -387,6 +397,7 @@ on_both!(
     a_result_that_a_task_returns_is_its_value,
     a_map_keeps_the_order_of_its_input,
     a_map_keeps_its_order_in_chunks_of_any_size,
+    a_map_of_many_small_chunks_does_not_stall,
     chunks_and_buffers_of_nothing_are_refused,
     starmap_spreads_tuples_over_the_arguments,
     starmap_async_yields_the_list,
