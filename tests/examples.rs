@@ -218,6 +218,17 @@ fn sha256_ends_quietly_when_nobody_reads_on() {
 }
 
 #[test]
+fn sha256_says_everything_once_though_it_ends_while_workers_start() {
+    let tree = Tree::new("soon");
+    for _ in 0..20 {
+        let mut command = example("sha256");
+        command.arg("plain").current_dir(&tree.0);
+        let output = run(command);
+        assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
+    }
+}
+
+#[test]
 fn sha256_takes_names_of_any_bytes_as_arguments() {
     let tree = Tree::new("bytes");
     let name = OsString::from_vec(b"not \xff UTF-8".to_vec());
