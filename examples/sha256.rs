@@ -1,7 +1,6 @@
 //! SHA-256 of every file below the given paths (or `.`), on all cores, printed as coreutils' `sha256sum` does, in the
-//! order of `find PATH -type f | LC_ALL=C sort`: `cargo run --release --example sha256 -- PATH...`
-//!
-//! What cannot be read is named on stderr, the rest is hashed all the same, and the exit code is 1.
+//! order of `find PATH -type f | LC_ALL=C sort`. What cannot be read is named on stderr, and the exit code is 1 then:
+//! `cargo run --release --example sha256 -- PATH...`
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -60,21 +59,22 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     // A path travels as bytes, since it need not be UTF-8, and an error as text.
     let task = |path| sha256(&OsString::from_vec(path)).map_err(|error| error.to_string());
     let inputs = paths.clone().into_iter().map(OsString::into_vec);
-    let mut results = pool.imap(task, inputs).zip(stream::iter(paths));
-    let mut code = ExitCode::SUCCESS;
-    while let Some((result, path)) = results.next().await {
-        bar.inc(1);
-        let written = bar.suspend(|| match result.map_err(|error| error.to_string()).flatten() {
-            Ok(hash) => io::stdout().write_all(&line(hash, &path)),
-            Err(reason) => {
-                code = ExitCode::FAILURE;
-                writeln!(io::stderr(), "sha256: {}: {reason}", path.display())
+    let mut batches = pool.imap(task, inputs).zip(stream::iter(paths)).ready_chunks(1_000);
+    let mut failed = false;
+    while let Some(batch) = batches.next().await {
+        bar.inc(batch.len() as u64);
+        let (mut lines, mut errors) = (Vec::new(), Vec::new());
+        for (result, path) in batch {
+            match result.map_err(|error| error.to_string()).flatten() {
+                Ok(hash) => lines.extend(line(hash, &path)),
+                Err(reason) => writeln!(errors, "sha256: {}: {reason}", path.display())?,
             }
-        });
-        if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
-            break;
         }
-        written?;
+        failed |= !errors.is_empty();
+        match bar.suspend(|| io::stderr().write_all(&errors).and(io::stdout().write_all(&lines))) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            written => written?,
+        }
     }
-    Ok(code)
+    Ok(ExitCode::from(u8::from(failed)))
 }
