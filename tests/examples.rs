@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -307,8 +307,9 @@ impl Service {
 
     /// Asks for the statistics until they have the line.
     fn wait_for(&self, line: &str) {
+        let since = Instant::now();
         while !self.get("/stats").1.lines().any(|have| have.trim() == line) {
-            std::thread::yield_now();
+            assert!(since.elapsed() < PATIENCE, "the statistics never have the line {line:?}");
         }
     }
 }
