@@ -1,7 +1,5 @@
 //! Pools and runtimes: made in one, used in another, outside any, and when a runtime has ended.
 
-#![expect(clippy::async_yields_async, reason = "handles are taken out of their runtime on purpose")]
-
 mod support;
 
 use std::thread;
