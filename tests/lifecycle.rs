@@ -1,5 +1,7 @@
 //! Pools as a whole: how they begin, grow, count, and end in each of the ways there are.
 
+#![expect(clippy::needless_pass_by_value, reason = "arguments of tasks are owned")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -308,6 +310,69 @@ async fn a_pool_that_is_dropped_while_it_starts_leaves_no_process() {
     until(|| !tally.lines().iter().any(|line| started(line))).await;
 }
 
+/// Ends its worker once it is let go.
+fn stand_and_exit(key: String) {
+    pass(&key);
+    std::process::exit(99)
+}
+
+// C180, C183
+async fn calls_fail_with_the_reason_when_no_replacement_can_be_started() {
+    let directory = std::env::temp_dir().join(format!("multiprocess-gone-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory can be made");
+    let builder = ProcessPool::builder().workers(1).current_dir(&directory);
+    let pool = builder.build().expect("the pool starts");
+    let mut gate = Gate::new();
+    let fatal = pool.apply_async(stand_and_exit, (gate.key(),));
+    gate.arrived().await;
+    let handles: Vec<_> = (0..20).map(|n| pool.apply_async(double, (n,))).collect();
+    std::fs::remove_dir(&directory).expect("it is empty");
+    gate.let_all_go();
+    let died = fatal.await.expect_err("its worker exits");
+    assert!(died.to_string().contains("exit code 99"), "{died}");
+    for handle in handles {
+        let failed = handle.await.expect_err("there is no worker");
+        assert!(matches!(&failed, Error::Broken { causes } if !causes.is_empty()), "{failed}");
+        assert!(failed.to_string().contains("cannot start a worker"), "{failed}");
+    }
+    assert!(matches!(pool.apply(double, (1,)).await, Err(Error::Broken { .. })));
+    assert!(matches!(pool.map_async(double, 0..3).await, Err(Error::Broken { .. })));
+    end(pool).await;
+}
+
+// C184
+async fn terminate_ends_workers_that_never_look_up() {
+    let pool = ProcessPool::new(2).expect("the pool starts");
+    let mut gate = Gate::new();
+    let spin = |key: String| -> () {
+        pass(&key);
+        loop {
+            std::hint::spin_loop();
+        }
+    };
+    let handles = [(); 2].map(|()| pool.apply_async(spin, (gate.key(),)));
+    gate.arrived().await;
+    gate.arrived().await;
+    gate.let_all_go();
+    let pids = pool.worker_pids();
+    pool.terminate();
+    pool.join().await.expect("it was terminated");
+    assert!(!pids.into_iter().any(exists));
+    for handle in handles {
+        assert!(matches!(handle.await, Err(Error::Cancelled { .. })));
+    }
+}
+
+// C152, C206
+async fn the_end_of_a_pool_waits_for_slow_writers_of_large_results<K: Kind>() {
+    let pool = pool::<K>(2);
+    let handles: Vec<_> = (0..8).map(|_| pool.apply_async(|| vec![7_u8; 8 << 20], ())).collect();
+    end(pool).await;
+    for handle in handles {
+        assert_eq!(handle.await.expect(RUNS).len(), 8 << 20);
+    }
+}
+
 // C148
 async fn clones_are_the_same_pool<K: Kind>() {
     let pool = pool::<K>(1);
@@ -430,6 +495,8 @@ async fn two_maps_get_on_side_by_side<K: Kind>() {
 }
 
 on_processes!(
+    calls_fail_with_the_reason_when_no_replacement_can_be_started,
+    terminate_ends_workers_that_never_look_up,
     no_process_is_left_when_join_returns,
     a_dropped_pool_leaves_no_process,
     a_pool_that_is_dropped_while_it_starts_leaves_no_process
@@ -456,6 +523,7 @@ on_both!(
     a_pool_that_is_being_closed_can_be_terminated,
     a_callback_may_terminate_the_pool,
     dropping_the_last_handle_of_a_pool_terminates_it,
+    the_end_of_a_pool_waits_for_slow_writers_of_large_results,
     clones_are_the_same_pool,
     a_pool_grows,
     a_pool_shrinks_when_its_workers_are_done,

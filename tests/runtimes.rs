@@ -1,7 +1,5 @@
 //! Pools and runtimes: made in one, used in another, outside any, and when a runtime has ended.
 
-#![expect(clippy::async_yields_async, reason = "handles are taken out of their runtime on purpose")]
-
 mod support;
 
 use std::thread;
@@ -29,6 +27,12 @@ fn runtimes() -> [Runtime; 2] {
     let several = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect(MADE);
     let one = Builder::new_current_thread().enable_all().build().expect(MADE);
     [several, one]
+}
+
+/// Does something in the context of a runtime.
+fn inside<T>(runtime: &Runtime, work: impl FnOnce() -> T) -> T {
+    let _inside = runtime.enter();
+    work()
 }
 
 /// Uses everything that a pool has, in a context of whatever kind.
@@ -229,7 +233,7 @@ fn a_call_outlives_the_runtime_it_was_made_in<K: Kind>() {
     for runtime in runtimes() {
         let mut gate = beside.block_on(async { Gate::new() });
         let pool = runtime.block_on(async { pool::<K>(1) });
-        let handle = runtime.block_on(async { pool.apply_async(stand, (gate.key(),)) });
+        let handle = inside(&runtime, || pool.apply_async(stand, (gate.key(),)));
         beside.block_on(gate.arrived());
         drop(runtime);
         gate.let_all_go();
@@ -244,11 +248,8 @@ fn a_map_that_was_driven_by_a_runtime_settles_when_that_ends<K: Kind>() {
     for runtime in runtimes() {
         let mut gate = beside.block_on(async { Gate::new() });
         let pool = pool::<K>(1);
-        let handle = runtime.block_on(async {
-            let handle = pool.map_async(stand, vec![gate.key(); 3]);
-            gate.arrived().await;
-            handle
-        });
+        let handle = inside(&runtime, || pool.map_async(stand, vec![gate.key(); 3]));
+        runtime.block_on(gate.arrived());
         drop(runtime);
         let failed = beside.block_on(handle);
         assert!(matches!(failed, Err(Error::Cancelled { .. })), "{failed:?}");
@@ -266,7 +267,7 @@ fn callbacks_run_after_the_runtime_they_were_attached_in_has_ended<K: Kind>() {
         let pool = pool::<K>(1);
         let (sender, receiver) = std::sync::mpsc::channel();
         let told = move |_: &u32| sender.send(()).expect("the test listens");
-        let handle = runtime.block_on(async { pool.apply_async(stand, (gate.key(),)).callback(told) });
+        let handle = inside(&runtime, || pool.apply_async(stand, (gate.key(),)).callback(told));
         beside.block_on(gate.arrived());
         drop(runtime);
         gate.let_all_go();
