@@ -42,6 +42,7 @@ impl Census {
             let census = Self::take();
             census.descendants == 0 && census.mappings == 0 && own_threads() == 1
         });
+        until("the crate has let go of the process", || !holds("pidfd"));
         Self::take()
     }
 
@@ -96,6 +97,15 @@ fn parent_of(pid: u32) -> Option<u32> {
     rest.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// True while a descriptor of that kind is open.
+fn holds(kind: &str) -> bool {
+    let mut descriptors = fs::read_dir("/proc/self/fd").expect("it is our own");
+    descriptors.any(|entry| {
+        let target = entry.and_then(|entry| fs::read_link(entry.path()));
+        target.is_ok_and(|target| target.to_string_lossy().contains(kind))
+    })
+}
+
 fn entries(directory: &str) -> usize {
     fs::read_dir(directory).expect("the directory is there").count()
 }
@@ -107,7 +117,7 @@ fn shared_files() -> usize {
 }
 
 /// The threads that the crate has named after itself.
-fn own_threads() -> usize {
+pub fn own_threads() -> usize {
     let threads = fs::read_dir("/proc/self/task").expect("it is our own");
     let names = threads.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("comm")).ok());
     names.filter(|name| name.trim_end() == "multiprocess").count()
