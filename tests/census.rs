@@ -5,7 +5,7 @@ mod support;
 use multiprocess::dummy::{ThreadPool, Threads};
 use multiprocess::{Error, Kind, Pool, ProcessPool, Processes};
 use support::alone::{again, alone, is_alone};
-use support::census::{Census, descendants, exists, own_threads, until};
+use support::census::{Census, descendants, exists, open, own_threads, until};
 use support::foreign::{SIGKILL, signal};
 use support::gate::{Gate, stand};
 
@@ -252,11 +252,8 @@ fn a_runtime_that_ends_under_busy_workers_leaves_nothing() {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
             let runtime = runtime.expect("a runtime can be made");
             let (pool, mut gate) = runtime.block_on(held::<Processes>(8));
-            let (key, handle) = (gate.key(), runtime.handle().clone());
-            let left = handle.spawn({
-                let pool = pool.clone();
-                async move { pool.apply(stand, (key,)).await }
-            });
+            let waits = pool.apply(stand, (gate.key(),));
+            let left = runtime.spawn(waits);
             runtime.shutdown_background();
             // Whoever waited there is gone; the pool is not.
             inside(async { assert!(left.await.is_err_and(|error| error.is_cancelled())) });
@@ -304,7 +301,7 @@ fn a_hundred_deaths_leave_nothing_but_the_workers_there_should_be() {
             pool.blocking_apply(die, ()).expect_err("it died");
         }
         settled();
-        until("the threads that start workers are gone", || own_threads() == 1);
+        until("the crate holds on to nothing but them", || own_threads() == 1 && open("pidfd") == 2);
         let before = Census::take();
         for _ in 0..100 {
             pool.blocking_apply(die, ()).expect_err("it died");

@@ -42,7 +42,7 @@ impl Census {
             let census = Self::take();
             census.descendants == 0 && census.mappings == 0 && own_threads() == 1
         });
-        until("the crate has let go of the process", || !holds("pidfd"));
+        until("the crate has let go of the process", || open("pidfd") == 0);
         Self::take()
     }
 
@@ -97,13 +97,11 @@ fn parent_of(pid: u32) -> Option<u32> {
     rest.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// True while a descriptor of that kind is open.
-fn holds(kind: &str) -> bool {
-    let mut descriptors = fs::read_dir("/proc/self/fd").expect("it is our own");
-    descriptors.any(|entry| {
-        let target = entry.and_then(|entry| fs::read_link(entry.path()));
-        target.is_ok_and(|target| target.to_string_lossy().contains(kind))
-    })
+/// How many descriptors of a kind are open.
+pub fn open(kind: &str) -> usize {
+    let descriptors = fs::read_dir("/proc/self/fd").expect("it is our own");
+    let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    targets.filter(|target| target.to_string_lossy().contains(kind)).count()
 }
 
 fn entries(directory: &str) -> usize {
