@@ -42,6 +42,7 @@ impl Census {
             let census = Self::take();
             census.descendants == 0 && census.mappings == 0 && own_threads() == 1
         });
+        until("the crate has let go of the process", || open("pidfd") == 0);
         Self::take()
     }
 
@@ -96,6 +97,13 @@ fn parent_of(pid: u32) -> Option<u32> {
     rest.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// How many descriptors of a kind are open.
+pub fn open(kind: &str) -> usize {
+    let descriptors = fs::read_dir("/proc/self/fd").expect("it is our own");
+    let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    targets.filter(|target| target.to_string_lossy().contains(kind)).count()
+}
+
 fn entries(directory: &str) -> usize {
     fs::read_dir(directory).expect("the directory is there").count()
 }
@@ -107,7 +115,7 @@ fn shared_files() -> usize {
 }
 
 /// The threads that the crate has named after itself.
-fn own_threads() -> usize {
+pub fn own_threads() -> usize {
     let threads = fs::read_dir("/proc/self/task").expect("it is our own");
     let names = threads.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("comm")).ok());
     names.filter(|name| name.trim_end() == "multiprocess").count()
