@@ -34,6 +34,12 @@ impl Home {
         if self.in_background.load(Ordering::Acquire) { background_again() } else { &self.made_in }
     }
 
+    /// The runtime the pool was made in is of no use any more: from now on the background reads.
+    pub(crate) fn leave(&self) -> io::Result<&'static Handle> {
+        self.in_background.store(true, Ordering::Release);
+        background()
+    }
+
     /// Notes a call from the current context. If all links must be read in the background from now on, its runtime.
     pub(crate) fn visit(&self, blocking: bool) -> Option<&'static Handle> {
         if !self.may_stand_still || self.in_background.load(Ordering::Acquire) {

@@ -1,49 +1,79 @@
-//! The crate's own runtime: one thread for the whole process, started at the first need and never ended.
+//! The crate's own runtimes: each one thread for the whole process, started at the first need and never ended.
 //!
-//! Children are watched and reaped here, so that neither depends on a runtime of the host that may end, stand
-//! still or never have existed. It is also the runtime of pools that are used outside any.
+//! One belongs to the crate alone. Children are watched and reaped there, so that neither depends on a runtime of the
+//! host that may end, stand still or never have existed, nor on what the host's code does. The other is for code of
+//! callers who have no multi-thread runtime: what drives their maps, and their callbacks.
 
 use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
-
-static BACKGROUND: OnceLock<Handle> = OnceLock::new();
-static STARTING: Mutex<()> = Mutex::new(());
+use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
 /// Threads that start children side by side; each is gone soon after its last start.
 const STARTERS: usize = 4;
 const STARTER_IDLE: Duration = Duration::from_millis(20);
 
-/// The handle of the crate's own runtime.
+/// A runtime that is started at the first need.
+struct Own {
+    name: &'static str,
+    handle: OnceLock<Handle>,
+    starting: Mutex<()>,
+}
+
+static BACKGROUND: Own = Own::new("multiprocess");
+static CALLERS: Own = Own::new("multiprocess-calls");
+
+/// The runtime that is the crate's alone.
 ///
 /// # Errors
 ///
 /// The error of the operating system when the runtime or its thread cannot be made.
 pub(crate) fn background() -> io::Result<&'static Handle> {
-    if let Some(handle) = BACKGROUND.get() {
-        return Ok(handle);
-    }
-    let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = BACKGROUND.get() {
-        return Ok(handle);
-    }
-    let handle = start()?;
-    Ok(BACKGROUND.get_or_init(|| handle))
+    BACKGROUND.handle()
 }
 
-fn start() -> io::Result<Handle> {
+/// Where a caller's code runs that nobody polls: on the multi-thread runtime of this call, or on a thread of its own.
+///
+/// Not on a current-thread runtime: that stands still as soon as its thread waits for what was to run there.
+///
+/// # Errors
+///
+/// As for [`background`].
+pub(crate) fn callers_runtime() -> io::Result<Handle> {
+    match Handle::try_current() {
+        Ok(here) if here.runtime_flavor() == RuntimeFlavor::MultiThread => Ok(here),
+        _ => CALLERS.handle().cloned(),
+    }
+}
+
+impl Own {
+    const fn new(name: &'static str) -> Self {
+        Self { name, handle: OnceLock::new(), starting: Mutex::new(()) }
+    }
+
+    fn handle(&self) -> io::Result<&Handle> {
+        if let Some(handle) = self.handle.get() {
+            return Ok(handle);
+        }
+        let _one_at_a_time = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = self.handle.get() {
+            return Ok(handle);
+        }
+        let handle = start(self.name)?;
+        Ok(self.handle.get_or_init(|| handle))
+    }
+}
+
+fn start(name: &'static str) -> io::Result<Handle> {
     let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
+        .enable_all()
         .max_blocking_threads(STARTERS)
         .thread_keep_alive(STARTER_IDLE)
-        .thread_name("multiprocess")
+        .thread_name(name)
         .build()?;
     let handle = runtime.handle().clone();
-    std::thread::Builder::new()
-        .name("multiprocess".into())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    let thread = std::thread::Builder::new().name(name.into());
+    thread.spawn(move || runtime.block_on(std::future::pending::<()>()))?;
     Ok(handle)
 }

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 
 use super::cell::{ArcCell, Cell};
-use super::front::driver_runtime;
 use super::handle::TaskHandle;
 use super::outcome::Label;
 use crate::dispatch::{Engine, LaneId, Permit, Unit};
 use crate::error::{Error, Result};
+use crate::os::callers_runtime;
 use crate::task::{Arguments, Payload, Task, TaskFn};
 use crate::wire::put_record;
 
@@ -101,12 +101,18 @@ impl<R: Payload> Request<R> {
     fn queue_up(self, engine: Arc<Engine>) {
         let (abort, registration) = AbortHandle::new_pair();
         self.cell.driven(abort);
+        let runtime = match callers_runtime() {
+            Ok(runtime) => runtime,
+            Err(cause) => {
+                return drop(self.cell.settle(Err(Error::start("start a thread to wait in", cause))));
+            }
+        };
         let place = engine.limits().clone().acquire(self.size());
         let waiting = async move {
             let permit = place.await;
             Self { permit: Some(permit), ..self }.submit(&engine);
         };
-        driver_runtime().spawn(Abortable::new(waiting, registration));
+        runtime.spawn(Abortable::new(waiting, registration));
     }
 }
 

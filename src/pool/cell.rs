@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::outcome::Label;
 use crate::dispatch::{Piece, Sink, Ticket};
 use crate::error::{Error, Panic, Result};
-use crate::os::background;
+use crate::os::callers_runtime;
 use crate::task::{Payload, panic_text};
 
 /// Where the result of a call arrives, decodes and waits to be taken.
@@ -111,7 +111,7 @@ impl<R: Payload> Cell<R> {
 
     /// Runs the callbacks in a task of their own.
     fn show(self: &Arc<Self>) {
-        let runtime = self.lock().runtime.clone().or_else(|| background().ok().cloned());
+        let runtime = self.lock().runtime.clone();
         let showing = Showing(Arc::clone(self));
         match runtime {
             Some(runtime) => drop(runtime.spawn(async move { drop(showing) })),
@@ -185,9 +185,7 @@ impl<R: Payload> Cell<R> {
     pub(super) fn attach(self: &Arc<Self>, callback: Callback<R>) {
         let mut state = self.lock();
         state.callbacks.push(callback);
-        if let Ok(here) = Handle::try_current() {
-            state.runtime = Some(here);
-        }
+        state.runtime = callers_runtime().ok();
         let late = matches!(state.stage, Stage::Arrived(_) | Stage::Ready(_));
         drop(state);
         if late {

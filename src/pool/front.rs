@@ -4,13 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-
 use super::builder::Builder;
 use super::kind::Kind;
 use crate::dispatch::{Engine, Stats};
 use crate::error::{Error, Result};
-use crate::os::background;
 
 /// A pool of workers that run functions: [`ProcessPool`](crate::ProcessPool) or [`dummy::ThreadPool`](crate::dummy::ThreadPool).
 ///
@@ -52,12 +49,6 @@ impl<K: Kind> fmt::Debug for Pool<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
     }
-}
-
-/// Where a task of ours that drives a call runs.
-pub(super) fn driver_runtime() -> Handle {
-    let background = || background().expect("a pool has started the background runtime").clone();
-    Handle::try_current().unwrap_or_else(|_| background())
 }
 
 /// Making a pool, and the pool as a whole.

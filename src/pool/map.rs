@@ -9,9 +9,9 @@ use futures::future::{AbortHandle, Abortable};
 
 use super::cell::Cell;
 use super::flow::Flow;
-use super::front::driver_runtime;
 use super::handle::TaskHandle;
 use crate::error::{Error, Result};
+use crate::os::callers_runtime;
 use crate::task::Payload;
 
 /// Room made for results before any has come.
@@ -99,15 +99,19 @@ impl<R: Payload> Map<R> {
     {
         let cell = Cell::new(self.flow.label().clone());
         let handle = TaskHandle::new(Arc::clone(&cell), Arc::clone(self.flow.engine()));
-        if let Err(error) = self.flow.hold() {
-            cell.settle(Err(error));
-            return handle;
-        }
+        let runtime = callers_runtime().map_err(|cause| Error::start("start a thread to drive it", cause));
+        let runtime = match self.flow.hold().and(runtime) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                cell.settle(Err(error));
+                return handle;
+            }
+        };
         let (abort, registration) = AbortHandle::new_pair();
         cell.driven(abort);
         let mut driver = Driver { cell, task: self.flow.label().task() };
         let driving = async move { driver.settle(self.await) };
-        driver_runtime().spawn(Abortable::new(driving, registration));
+        runtime.spawn(Abortable::new(driving, registration));
         handle
     }
 

@@ -3,8 +3,9 @@
 //! It is one only if all of this holds; otherwise the program starts as ever:
 //!
 //! 1. the environment has our variable, which holds a token;
-//! 2. descriptor 0 is a control socket, made by our parent, under our user, and we were given no extra rights;
-//! 3. the first message on it repeats the token.
+//! 2. descriptor 0 is a control socket, made under our user, and we were given no extra rights;
+//! 3. the first message on it repeats the token;
+//! 4. its maker is our parent. If only this does not hold, the pool ended while we started, and so do we.
 
 #[cfg(feature = "auto-entry")]
 use std::ffi::{c_char, c_int};
@@ -84,13 +85,20 @@ pub(crate) fn entered() -> bool {
 /// True if this process was started as a worker and has not begun to serve.
 pub(crate) fn is_unserved_worker() -> bool {
     let Some(expected) = std::env::var_os(ENV) else { return false };
-    if !os::stdin_is_our_parent() {
+    if !os::stdin_is_control() {
         return false;
     }
     let mut message = [0; MESSAGE_ROOM];
     let Ok(length) = os::peek_stdin(&mut message) else { return false };
     let Ok(setup) = postcard::from_bytes::<Setup>(&message[..length]) else { return false };
-    expected == *setup.token.to_string()
+    if expected != *setup.token.to_string() {
+        return false;
+    }
+    if !os::stdin_is_our_parent() {
+        // Meant as a worker, but its pool has ended meanwhile: nobody wants this process, least of all its `main`.
+        os::leave_at_once(0);
+    }
+    true
 }
 
 /// Makes this process a worker. `prepare` runs once it is cut off from what it inherited.

@@ -193,6 +193,10 @@ impl Orders {
         }
         let began = Instant::now();
         let mut polling = self.polling.quick;
+        if !polling {
+            // It would most likely be in vain to read now.
+            os::wait_readable(&self.pipe, None)?;
+        }
         loop {
             match os::read_into(&self.pipe, &mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -203,7 +207,8 @@ impl Orders {
             }
             polling &= began.elapsed() < self.polling.limit;
             if polling {
-                std::hint::spin_loop();
+                // The caller may be on this very core.
+                thread::yield_now();
             } else {
                 os::wait_readable(&self.pipe, None)?;
             }

@@ -91,8 +91,12 @@ impl SpawnLink {
         reports: OwnedFd,
         ended: impl Future<Output = Exit> + Send + 'static,
     ) -> io::Result<()> {
+        let receiver = match register(self.home.runtime(), reports.try_clone()?) {
+            Ok(receiver) => receiver,
+            // The runtime the pool was made in has ended, or does no I/O.
+            Err(_) => register(self.home.leave()?, reports)?,
+        };
         let runtime = self.home.runtime();
-        let receiver = register(runtime, reports)?;
         assert!(self.reports.set(receiver).is_ok(), "a worker begins once");
         runtime.spawn(Reader { link: Arc::clone(self), again: None }.run());
         let link = Arc::clone(self);
@@ -147,7 +151,14 @@ impl SpawnLink {
                     self.end_inbox(&mut inbox);
                     Ok(())
                 }
-                Ok(_) => self.deliver(&mut inbox),
+                Ok(_) => {
+                    let is_empty = inbox.buffer.len() < inbox.buffer.capacity();
+                    match self.deliver(&mut inbox) {
+                        // The pipe had no more than that, and what comes next is told anew.
+                        Ok(()) if is_empty => return Err(io::ErrorKind::WouldBlock.into()),
+                        delivered => delivered,
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 Err(error) => Err(error.to_string()),
             };
@@ -292,7 +303,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         let reading = self.link.inbox().state == InboxState::Open;
-        if let (true, Ok(background)) = (reading, background()) {
+        if let (true, Ok(background)) = (reading, self.link.home.leave()) {
             Arc::clone(&self.link).attend(background);
         }
     }

@@ -70,7 +70,7 @@ impl Outbox {
     fn write(&mut self, pipe: impl AsFd) -> io::Result<()> {
         let parts: [IoSlice<'_>; 4] =
             std::array::from_fn(|index| IoSlice::new(self.waiting.get(index).map_or(&[], |part| part)));
-        let mut written = os::write_some(pipe, &parts)?;
+        let mut written = os::write_some(pipe, &parts[..self.waiting.len().min(parts.len())])?;
         while let Some(first) = self.waiting.front_mut() {
             if written < first.len() {
                 first.advance(written);

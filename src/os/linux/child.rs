@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::retry_on_intr;
@@ -21,11 +22,15 @@ use rustix::process::{
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
 
 use crate::error::Exit;
 
 /// The image of this very process, even if its file was replaced or deleted.
 const OURSELVES: &str = "/proc/self/exe";
+
+/// A thread that only waits needs next to nothing.
+const WAITING_STACK: usize = 64 * 1024;
 
 /// What to start: another process of this program.
 #[derive(Debug)]
@@ -54,6 +59,9 @@ pub(crate) struct Killer {
     pidfd: Arc<OwnedFd>,
 }
 
+/// Kills a child when nobody waits for it any more; one that has ended is not there to be hit.
+struct KillOnDrop(Killer);
+
 /// A child that we cannot watch yet: dropping it kills and reaps it by number.
 struct Unwatched(Pid);
 
@@ -79,6 +87,12 @@ impl Drop for Unwatched {
     fn drop(&mut self) {
         let _gone = kill_process(self.0, Signal::KILL);
         let _reaped = retry_on_intr(|| waitpid(Some(self.0), WaitOptions::empty()));
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.kill();
     }
 }
 
@@ -113,13 +127,21 @@ impl Child {
         {
             return self.reap();
         }
-        // No room in epoll: a thread of its own waits instead.
-        tokio::task::spawn_blocking(move || {
+        // There is no room in epoll.
+        self.ended_on_a_thread().await
+    }
+
+    /// The same with a thread that waits for this child alone.
+    async fn ended_on_a_thread(mut self) -> Exit {
+        let _killed_if_given_up = KillOnDrop(self.killer());
+        let (tell, told) = oneshot::channel();
+        let waiting = thread::Builder::new().name("multiprocess-wait".into()).stack_size(WAITING_STACK);
+        // Where no thread can be had, the child is dropped with what it was to run, which kills and reaps it.
+        let _started = waiting.spawn(move || {
             self.wait_blocking();
-            self.reap()
-        })
-        .await
-        .unwrap_or(Exit::Unknown)
+            let _nobody_waits = tell.send(self.reap());
+        });
+        told.await.unwrap_or(Exit::Unknown)
     }
 
     fn wait_blocking(&self) {

@@ -72,18 +72,21 @@ pub(crate) fn run_later_constructors(
     }
 }
 
-/// True if descriptor 0 is a control socket that our parent made, under our user, and we run with no more rights
-/// than whoever started us.
-pub(crate) fn stdin_is_our_parent() -> bool {
+/// Descriptor 0 is a control socket that a process of our user has made, and we were given no extra rights.
+pub(crate) fn stdin_is_control() -> bool {
     let stdin = rustix::stdio::stdin();
     // SAFETY: reads one word of the auxiliary vector.
     let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-    let Ok(peer) = socket_peercred(stdin) else { return false };
     !secure
         && socket_domain(stdin).is_ok_and(|domain| domain == AddressFamily::UNIX)
         && socket_type(stdin).is_ok_and(|kind| kind == SocketType::SEQPACKET)
-        && rustix::process::getppid() == Some(peer.pid)
-        && peer.uid == rustix::process::getuid()
+        && socket_peercred(stdin).is_ok_and(|peer| peer.uid == rustix::process::getuid())
+}
+
+/// The process that has made the socket at descriptor 0 is our parent, and has not ended.
+pub(crate) fn stdin_is_our_parent() -> bool {
+    let peer = socket_peercred(rustix::stdio::stdin());
+    peer.is_ok_and(|peer| rustix::process::getppid() == Some(peer.pid))
 }
 
 /// Moves the control socket away from descriptor 0, puts `/dev/null` there, and closes whatever else was

@@ -14,7 +14,8 @@ pub(crate) use child::{Killer, Launch};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{control_pair, peek_stdin, receive, send, wait_for_end};
 pub(crate) use entrance::{
-    LIFELINE_LOST, accept_control, leave_at_once, nice, reset_signals, stdin_is_our_parent, thread_id,
+    LIFELINE_LOST, accept_control, leave_at_once, nice, reset_signals, stdin_is_control, stdin_is_our_parent,
+    thread_id,
 };
 #[cfg(feature = "auto-entry")]
 pub(crate) use entrance::{before_main, run_later_constructors};
