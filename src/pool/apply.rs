@@ -104,7 +104,8 @@ impl<R: Payload> Request<R> {
         let runtime = match callers_runtime() {
             Ok(runtime) => runtime,
             Err(cause) => {
-                return drop(self.cell.settle(Err(Error::start("start a thread to wait in", cause))));
+                self.cell.settle(Err(Error::start("start a thread to wait in", cause)));
+                return;
             }
         };
         let place = engine.limits().clone().acquire(self.size());

@@ -20,7 +20,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// As described at [`Error`].
+    /// As described at [`Error`](crate::Error).
     ///
     /// # Examples
     ///
@@ -42,7 +42,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// The first error of an element, as described at [`Error`].
+    /// The first error of an element, as described at [`Error`](crate::Error).
     ///
     /// # Examples
     ///
@@ -67,7 +67,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// The first error of an element, as described at [`Error`].
+    /// The first error of an element, as described at [`Error`](crate::Error).
     ///
     /// # Examples
     ///

@@ -21,7 +21,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// The future fails as described at [`Error`].
+    /// The future fails as described at [`Error`](crate::Error).
     ///
     /// # Examples
     ///
@@ -48,7 +48,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// [`Error::QueueFull`] if there is none, [`Error::Closed`] or why the pool is broken.
+    /// [`Error::QueueFull`](crate::Error::QueueFull) if there is none, [`Error::Closed`](crate::Error::Closed) or why the pool is broken.
     ///
     /// # Examples
     ///

@@ -15,13 +15,13 @@ use crate::error::{Error, Result};
 ///
 /// # What is a task
 ///
-/// Any function, generic function, `async fn` or closure that captures nothing; see [`TaskFn`]. Arguments and result are anything that
-/// serde can write and read again; see [`Payload`]. What a task returns comes back as it is, also a `Result` of its own; the outer `Result` says whether the task was run at all.
+/// Any function, generic function, `async fn` or closure that captures nothing; see [`TaskFn`](crate::TaskFn). Arguments and result are anything that
+/// serde can write and read again; see [`Payload`](crate::Payload). What a task returns comes back as it is, also a `Result` of its own; the outer `Result` says whether the task was run at all.
 ///
 /// # What happens to a task
 ///
-/// It runs once, on one worker. If that worker dies while it runs, it fails with [`Error::WorkerDied`], and only it; tasks that had not
-/// started run elsewhere, and the worker is replaced. If it panics, it fails with [`Error::Panicked`], and its worker goes on: state that a panic may leave behind in statics or in
+/// It runs once, on one worker. If that worker dies while it runs, it fails with [`Error::WorkerDied`](crate::Error::WorkerDied), and only it; tasks that had not
+/// started run elsewhere, and the worker is replaced. If it panics, it fails with [`Error::Panicked`](crate::Error::Panicked), and its worker goes on: state that a panic may leave behind in statics or in
 /// [`worker::state`](crate::worker::state) is there for the next task.
 pub struct Pool<K: Kind> {
     owner: Arc<Owner>,
@@ -94,7 +94,7 @@ impl<K: Kind> Pool<K> {
         &self.owner.engine
     }
 
-    /// Takes no more calls: those to come fail with [`Error::Closed`]. Those that were made still run, and a map that has begun reads
+    /// Takes no more calls: those to come fail with [`Error::Closed`](crate::Error::Closed). Those that were made still run, and a map that has begun reads
     /// its input to the end; a stream of [`imap`](Self::imap) does not. The workers end when all is done.
     ///
     /// Returns at once. Python: `close`.
@@ -115,7 +115,7 @@ impl<K: Kind> Pool<K> {
         self.engine().close();
     }
 
-    /// Ends the pool now: all calls that are not done fail with [`Error::Cancelled`], and the workers are killed, whatever they do.
+    /// Ends the pool now: all calls that are not done fail with [`Error::Cancelled`](crate::Error::Cancelled), and the workers are killed, whatever they do.
     ///
     /// Returns at once; [`join`](Self::join) waits until the workers are gone. Dropping the pool does the same. Threads cannot be killed; see
     /// [`dummy`](crate::dummy). Python: `terminate`.
@@ -140,7 +140,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotClosed`] if the pool was neither closed nor terminated.
+    /// [`Error::NotClosed`](crate::Error::NotClosed) if the pool was neither closed nor terminated.
     ///
     /// # Cancel safety
     ///
@@ -187,7 +187,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// Why the pool has none: [`Error::Initializer`], [`Error::Broken`], [`Error::Closed`].
+    /// Why the pool has none: [`Error::Initializer`](crate::Error::Initializer), [`Error::Broken`](crate::Error::Broken), [`Error::Closed`](crate::Error::Closed).
     ///
     /// # Cancel safety
     ///
@@ -213,7 +213,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// [`Error::Option`] for 0 workers, [`Error::Closed`] or [`Error::Broken`] if the pool has ended.
+    /// [`Error::Option`](crate::Error::Option) for 0 workers, [`Error::Closed`](crate::Error::Closed) or [`Error::Broken`](crate::Error::Broken) if the pool has ended.
     ///
     /// # Examples
     ///
