@@ -387,7 +387,7 @@ async fn callbacks_run_for_a_handle_that_nobody_awaits<K: Kind>() {
     end(pool).await;
 }
 
-// C157, C185
+// C157, C185, C200
 async fn a_callback_that_panics_fails_its_own_handle_only<K: Kind>() {
     let pool = pool::<K>(1);
     let (sender, receiver) = channel();

@@ -63,6 +63,15 @@ async fn options_that_cannot_be_are_refused<K: Kind>() {
     assert_eq!(refusal(Pool::builder().stack_size(1).build()), "stack_size");
 }
 
+// C166
+async fn a_pool_of_many_more_workers_than_cores_answers<K: Kind>() {
+    let pool = pool::<K>(24);
+    assert!(pool.map(double, 0..1_000).await.expect(RUNS).into_iter().eq((0..1_000).map(double)));
+    pool.ready().await.expect("they start");
+    assert_eq!(pool.worker_pids().len(), 24);
+    end(pool).await;
+}
+
 // C130
 async fn calls_need_not_wait_until_the_pool_is_ready<K: Kind>() {
     let pool = pool::<K>(2);
@@ -363,7 +372,7 @@ async fn terminate_ends_workers_that_never_look_up() {
     }
 }
 
-// C152, C206
+// C152
 async fn the_end_of_a_pool_waits_for_slow_writers_of_large_results<K: Kind>() {
     let pool = pool::<K>(2);
     let handles: Vec<_> = (0..8).map(|_| pool.apply_async(|| vec![7_u8; 8 << 20], ())).collect();
@@ -507,6 +516,7 @@ on_both!(
     a_pool_without_workers_is_refused,
     by_default_there_is_a_worker_for_every_core,
     options_that_cannot_be_are_refused,
+    a_pool_of_many_more_workers_than_cores_answers,
     calls_need_not_wait_until_the_pool_is_ready,
     a_saturated_pool_has_no_more_workers_than_it_was_given,
     an_idle_worker_is_used_again,

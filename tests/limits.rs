@@ -85,7 +85,7 @@ async fn a_map_of_two_million_elements_is_answered<K: Kind>() {
     end(pool).await;
 }
 
-// C195
+// fault 69
 async fn arguments_beyond_a_frame_fail_alone<K: Kind>() {
     let pool = Pool::<K>::builder().workers(1).max_frame(1_000).build().expect("the pool starts");
     let failed = pool.apply(|text: String| text.len(), ("x".repeat(2_000),)).await;
@@ -98,7 +98,7 @@ async fn arguments_beyond_a_frame_fail_alone<K: Kind>() {
     end(pool).await;
 }
 
-// C195
+// fault 69
 async fn a_result_beyond_a_frame_fails_alone<K: Kind>() {
     let pool = Pool::<K>::builder().workers(1).max_frame(1_000).build().expect("the pool starts");
     let failed = pool.apply(|n: usize| "x".repeat(n), (2_000,)).await;
@@ -254,7 +254,7 @@ async fn a_pool_with_a_full_queue_can_be_terminated<K: Kind>() {
     pool.join().await.expect("it was terminated");
 }
 
-// C131
+// C130
 async fn a_task_has_the_stack_it_was_given<K: Kind>() {
     #[expect(clippy::large_stack_arrays, reason = "it is about a large stack")]
     fn deep() -> usize {

@@ -219,7 +219,7 @@ async fn still_answers<K: Kind>(pool: &Pool<K>) {
     assert_eq!(pool.map(|x: u32| x + 1, 0..3).await.expect("the pool goes on"), [1, 2, 3]);
 }
 
-// C135
+// C135, C190
 async fn an_argument_that_cannot_be_encoded_fails_its_call<K: Kind>() {
     let pool = pool::<K>(1);
     let refused = pool.apply(|_: Unencodable| (), (Unencodable,)).await;
@@ -227,6 +227,19 @@ async fn an_argument_that_cannot_be_encoded_fails_its_call<K: Kind>() {
     let panicked = pool.apply_async(|_: PanicsWhenEncoded| (), (PanicsWhenEncoded,)).await;
     assert!(matches!(panicked, Err(Error::Encode { what: "the arguments", .. })), "{panicked:?}");
     still_answers(&pool).await;
+    end(pool).await;
+}
+
+// C190, C202
+async fn failing_calls_among_good_ones_all_settle<K: Kind>() {
+    let pool = pool::<K>(2);
+    let calls: Vec<_> = (0..100_u32)
+        .map(|n| (pool.apply_async(|_: Unencodable| (), (Unencodable,)), pool.apply_async(|n: u32| n, (n,))))
+        .collect();
+    for (n, (failing, good)) in (0..).zip(calls) {
+        assert!(matches!(failing.await, Err(Error::Encode { .. })));
+        assert_eq!(good.await.expect(RUNS), n);
+    }
     end(pool).await;
 }
 
@@ -357,7 +370,7 @@ async fn a_result_that_cannot_be_encoded_fails_alone<K: Kind>() {
     end(pool).await;
 }
 
-// C156
+// C156, C194
 async fn a_result_that_cannot_be_decoded_fails_alone<K: Kind>() {
     let pool = pool::<K>(1);
     let failed = pool.apply(|| Undecodable, ()).await;
@@ -366,7 +379,7 @@ async fn a_result_that_cannot_be_decoded_fails_alone<K: Kind>() {
     end(pool).await;
 }
 
-// C191
+// C191, C203
 async fn an_argument_that_cannot_be_decoded_fails_alone<K: Kind>() {
     let pool = pool::<K>(1);
     let failed = pool.apply(|_: Undecodable| (), (Undecodable,)).await;
@@ -404,6 +417,7 @@ on_both!(
     map_async_yields_the_list,
     a_map_of_nothing_is_an_empty_list,
     an_argument_that_cannot_be_encoded_fails_its_call,
+    failing_calls_among_good_ones_all_settle,
     an_element_that_cannot_be_encoded_fails_its_map,
     an_input_that_panics_fails_its_map,
     a_panic_comes_back_with_its_message_place_and_task,

@@ -184,7 +184,7 @@ fn a_pool_made_outside_works_in_runtimes<K: Kind>() {
     pool.blocking_shutdown().expect("it ends");
 }
 
-// C130, C210
+// C130
 fn a_pool_outlives_the_runtime_it_was_made_in<K: Kind>() {
     for runtime in runtimes() {
         let pool = runtime.block_on(async {
@@ -201,7 +201,7 @@ fn a_pool_outlives_the_runtime_it_was_made_in<K: Kind>() {
     }
 }
 
-// C210
+// C138
 fn a_pool_survives_the_end_of_its_runtime_while_it_starts<K: Kind>() {
     for runtime in runtimes() {
         let pool = runtime.block_on(async { pool::<K>(2) });
@@ -211,7 +211,7 @@ fn a_pool_survives_the_end_of_its_runtime_while_it_starts<K: Kind>() {
     }
 }
 
-// C162, C210, C219
+// C162, C219
 fn a_pool_grows_after_its_runtime_has_ended<K: Kind>() {
     for runtime in runtimes() {
         let pool = runtime.block_on(async {
@@ -227,7 +227,7 @@ fn a_pool_grows_after_its_runtime_has_ended<K: Kind>() {
     }
 }
 
-// C210
+// C138
 fn a_call_outlives_the_runtime_it_was_made_in<K: Kind>() {
     let beside = Runtime::new().expect(MADE);
     for runtime in runtimes() {
@@ -242,7 +242,7 @@ fn a_call_outlives_the_runtime_it_was_made_in<K: Kind>() {
     }
 }
 
-// C210
+// C138
 fn a_map_that_was_driven_by_a_runtime_settles_when_that_ends<K: Kind>() {
     let beside = Runtime::new().expect(MADE);
     for runtime in runtimes() {
@@ -259,7 +259,7 @@ fn a_map_that_was_driven_by_a_runtime_settles_when_that_ends<K: Kind>() {
     }
 }
 
-// C185, C210
+// C185
 fn callbacks_run_after_the_runtime_they_were_attached_in_has_ended<K: Kind>() {
     let beside = Runtime::new().expect(MADE);
     for runtime in runtimes() {
