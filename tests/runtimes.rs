@@ -245,18 +245,31 @@ fn a_call_outlives_the_runtime_it_was_made_in<K: Kind>() {
 // C138
 fn a_map_that_was_driven_by_a_runtime_settles_when_that_ends<K: Kind>() {
     let beside = Runtime::new().expect(MADE);
-    for runtime in runtimes() {
-        let mut gate = beside.block_on(async { Gate::new() });
-        let pool = pool::<K>(1);
-        let handle = inside(&runtime, || pool.map_async(stand, vec![gate.key(); 3]));
-        runtime.block_on(gate.arrived());
-        drop(runtime);
-        let failed = beside.block_on(handle);
-        assert!(matches!(failed, Err(Error::Cancelled { .. })), "{failed:?}");
-        gate.let_all_go();
-        drop(gate);
-        pool.blocking_shutdown().expect("nothing of the map is left");
-    }
+    let runtime = Runtime::new().expect(MADE);
+    let mut gate = beside.block_on(async { Gate::new() });
+    let pool = pool::<K>(1);
+    let handle = inside(&runtime, || pool.map_async(stand, vec![gate.key(); 3]));
+    beside.block_on(gate.arrived());
+    drop(runtime);
+    let failed = beside.block_on(handle);
+    assert!(matches!(failed, Err(Error::Cancelled { .. })), "{failed:?}");
+    gate.let_all_go();
+    drop(gate);
+    pool.blocking_shutdown().expect("nothing of the map is left");
+}
+
+// C138
+fn a_map_that_was_started_in_a_current_thread_runtime_goes_on_without_it<K: Kind>() {
+    let beside = Runtime::new().expect(MADE);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect(MADE);
+    let mut gate = beside.block_on(async { Gate::new() });
+    let pool = pool::<K>(1);
+    let handle = inside(&runtime, || pool.map_async(stand, vec![gate.key()]));
+    beside.block_on(gate.arrived());
+    drop(runtime);
+    gate.let_all_go();
+    assert_eq!(beside.block_on(handle).expect("the map goes on").len(), 1);
+    pool.blocking_shutdown().expect("it ends");
 }
 
 // C185
@@ -387,6 +400,7 @@ on_both_outside!(
     a_pool_grows_after_its_runtime_has_ended,
     a_call_outlives_the_runtime_it_was_made_in,
     a_map_that_was_driven_by_a_runtime_settles_when_that_ends,
+    a_map_that_was_started_in_a_current_thread_runtime_goes_on_without_it,
     callbacks_run_after_the_runtime_they_were_attached_in_has_ended,
     everything_can_be_awaited_under_any_executor,
     time_limits_work_under_any_executor,

@@ -206,7 +206,7 @@ impl<K: Kind> Pool<K> {
         I::IntoIter: Send + 'static,
     {
         let feed = Box::new(FromIter(items.into_iter().map(|item| (item,))));
-        Imap::new(self.flow::<F, (A,), M>(f, feed), true)
+        Imap::new(self.flow::<F, (A,), M>(f, feed))
     }
 
     /// As [`imap`](Self::imap), each result as soon as it is there. Python: `imap_unordered`.
@@ -233,7 +233,7 @@ impl<K: Kind> Pool<K> {
         I::IntoIter: Send + 'static,
     {
         let feed = Box::new(FromIter(items.into_iter().map(|item| (item,))));
-        Imap::new(self.flow::<F, (A,), M>(f, feed), false)
+        Imap::new(self.flow::<F, (A,), M>(f, feed).unordered())
     }
 
     /// As [`imap`](Self::imap), for input that comes as a stream. What has come is sent at once.
@@ -259,7 +259,7 @@ impl<K: Kind> Pool<K> {
         S: Stream<Item = A> + Send + 'static,
     {
         let feed = FromStream(Box::pin(futures::StreamExt::map(items, |item| (item,))));
-        Imap::new(self.flow::<F, (A,), M>(f, Box::new(feed)), true)
+        Imap::new(self.flow::<F, (A,), M>(f, Box::new(feed)))
     }
 
     fn flow<F, Args, M>(&self, f: F, feed: Box<dyn Feed>) -> Flow

@@ -153,10 +153,12 @@ impl<R: Payload> Cell<R> {
                 std::mem::forget(payload);
             }
         }
-        match panicked {
-            Some(message) => Err(Error::Callback(Panic::new(&self.label.task(), message))),
-            None => result,
+        let Some(message) = panicked else { return result };
+        // The value gives way to the error, and may panic in doing so.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
+            std::mem::forget(payload);
         }
+        Err(Error::Callback(Panic::new(&self.label.task(), message)))
     }
 
     pub(super) fn label(&self) -> &Label {

@@ -9,7 +9,7 @@
 //! The input is read only while somebody polls, and never further ahead than the workers need, or than `buffer`
 //! allows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -30,10 +30,11 @@ pub(super) struct Flow {
     options: Options,
     pace: Pace,
     hub: Arc<Hub>,
-    /// Chunks that are not settled, or whose results were not all taken, oldest first.
-    window: VecDeque<Window>,
-    /// The number of the oldest.
-    oldest: usize,
+    /// Chunks that are not settled, or whose results were not all taken, by their numbers.
+    window: BTreeMap<usize, Window>,
+    next_number: usize,
+    /// Chunks with results to take, in the order these came, where that is the order they are taken in.
+    arrived: Option<VecDeque<usize>>,
     /// Elements that were read from the input and not handed to the user.
     held: usize,
     /// Chunks that are not settled.
@@ -59,8 +60,9 @@ impl Flow {
             options: Options::default(),
             pace: Pace::default(),
             hub: Arc::default(),
-            window: VecDeque::new(),
-            oldest: 0,
+            window: BTreeMap::new(),
+            next_number: 0,
+            arrived: None,
             held: 0,
             unsettled: 0,
             ended: false,
@@ -68,6 +70,12 @@ impl Flow {
             failure: None,
             hold: None,
         }
+    }
+
+    /// Hands results out in the order they come.
+    pub(super) fn unordered(mut self) -> Self {
+        self.arrived = Some(VecDeque::new());
+        self
     }
 
     /// Looks for failures as results arrive, in whatever order.
@@ -144,37 +152,47 @@ impl Flow {
     }
 
     fn push_failed(&mut self, error: Error) {
-        self.failed_at(self.oldest + self.window.len(), Some(error.clone()));
-        self.window.push_back(Window::new(None, 1));
+        let number = self.push(Window::new(None, 1));
         self.held += 1;
-        let chunk = self.window.back_mut().expect("it was just put there");
-        chunk.left = 0;
-        chunk.results.insert(0, Results::failed(error));
+        self.failed_at(number, Some(error.clone()));
+        self.put(number, 0, Results::failed(error));
     }
 
-    /// Everything was read, submitted, settled and taken.
-    pub(super) fn is_finished(&mut self) -> bool {
-        self.drop_taken();
-        self.ended && self.window.is_empty()
+    fn push(&mut self, chunk: Window) -> usize {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.window.insert(number, chunk);
+        number
     }
 
-    /// The next results in the order of the input, if they have come.
-    pub(super) fn take_oldest(&mut self) -> Option<Results> {
-        self.drop_taken();
-        self.window.front_mut()?.take_next()
-    }
-
-    fn drop_taken(&mut self) {
-        while self.window.front().is_some_and(Window::is_taken) {
-            self.window.pop_front();
-            self.oldest += 1;
+    /// Puts results in their place, to be taken.
+    fn put(&mut self, number: usize, first: u32, results: Results) {
+        let Some(chunk) = self.window.get_mut(&number) else { return };
+        chunk.left = chunk.left.saturating_sub(results.len());
+        chunk.results.insert(first, results);
+        if let Some(arrived) = &mut self.arrived {
+            arrived.push_back(number);
         }
     }
 
-    /// Takes the results of some chunk that has any, not of the oldest first.
-    pub(super) fn take_any(&mut self) -> Option<Results> {
-        self.drop_taken();
-        self.window.iter_mut().find_map(|chunk| chunk.results.pop_first()).map(|(_, results)| results)
+    /// Everything was read, submitted, settled and taken.
+    pub(super) fn is_finished(&self) -> bool {
+        self.ended && self.window.is_empty()
+    }
+
+    /// The next results, in the order of the input or in that of their arrival, if they have come.
+    pub(super) fn take_next(&mut self) -> Option<Results> {
+        let number = match &mut self.arrived {
+            Some(arrived) => arrived.pop_front()?,
+            None => *self.window.first_key_value()?.0,
+        };
+        let chunk = self.window.get_mut(&number)?;
+        let in_order = self.arrived.is_none();
+        let results = if in_order { chunk.take_next() } else { chunk.take_any() };
+        if chunk.is_taken() {
+            self.window.remove(&number);
+        }
+        results
     }
 
     /// Notes that the user has got this many elements.
@@ -190,25 +208,20 @@ impl Flow {
         let pieces = std::mem::take(&mut arrivals.pieces);
         drop(arrivals);
         for (number, piece) in pieces {
-            self.arrived(number, piece);
+            self.piece_arrived(number, piece);
         }
     }
 
-    fn arrived(&mut self, number: usize, piece: Piece) {
-        let index = number.checked_sub(self.oldest);
-        let Some(chunk) = index.and_then(|index| self.window.get_mut(index)) else { return };
-        chunk.left = chunk.left.saturating_sub(piece.elements);
-        if chunk.left == 0 && chunk.ticket.take().is_some() {
+    fn piece_arrived(&mut self, number: usize, piece: Piece) {
+        let Some(chunk) = self.window.get_mut(&number) else { return };
+        if chunk.left <= piece.elements && chunk.ticket.take().is_some() {
             self.unsettled -= 1;
             self.pace.note(piece.elapsed_ns, chunk.elements);
         }
         let (first, results) = (piece.first, Results::new(piece));
-        chunk.results.insert(first, results);
-        if self.fails_fast {
-            let results = &self.window[number - self.oldest].results[&first];
-            let failure = results.failure(&self.label);
-            self.failed_at(number, failure);
-        }
+        let failure = if self.fails_fast { results.failure(&self.label) } else { None };
+        self.failed_at(number, failure);
+        self.put(number, first, results);
     }
 
     fn has_room(&self) -> bool {
@@ -244,12 +257,11 @@ impl Flow {
         let is_held = self.hold.is_some();
         if elements > 0 {
             self.pace.largest = self.pace.largest.max(elements);
-            let number = self.oldest + self.window.len();
-            let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number });
+            let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number: self.next_number });
             let (task, id, permit) = (self.task, self.label.id, Mutex::default());
             let unit = Unit { task, id, records: records.into(), elements, sink, permit };
             let ticket = self.engine.submit(unit, self.lane, is_held)?;
-            self.window.push_back(Window::new(Some(ticket), elements));
+            self.push(Window::new(Some(ticket), elements));
             self.held += elements as usize;
             self.unsettled += 1;
         }
@@ -266,7 +278,7 @@ impl Flow {
     pub(super) fn cancel(&mut self) {
         self.ended = true;
         self.hold = None;
-        for ticket in self.window.drain(..).filter_map(|chunk| chunk.ticket) {
+        for ticket in std::mem::take(&mut self.window).into_values().filter_map(|chunk| chunk.ticket) {
             ticket.cancel();
         }
     }

@@ -125,10 +125,9 @@ impl<K: Kind> Pool<K> {
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// let pool = multiprocess::ProcessPool::new(1)?;
-    /// let handle = pool.apply_async(|| loop { std::hint::spin_loop() }, ());
+    /// let handle = pool.apply_async(|| -> () { loop { std::hint::spin_loop() } }, ());
     /// pool.terminate();
-    /// let result: multiprocess::Result<()> = handle.await;
-    /// assert!(result.is_err());
+    /// assert!(handle.await.is_err());
     /// pool.join().await
     /// # }).unwrap();
     /// ```

@@ -29,15 +29,14 @@ use crate::task::Payload;
 #[must_use = "streams do nothing unless polled"]
 pub struct Imap<R: Payload> {
     flow: Flow,
-    in_order: bool,
     current: Option<Results>,
     finished: bool,
     value: PhantomData<fn() -> R>,
 }
 
 impl<R: Payload> Imap<R> {
-    pub(super) fn new(flow: Flow, in_order: bool) -> Self {
-        Self { flow, in_order, current: None, finished: false, value: PhantomData }
+    pub(super) fn new(flow: Flow) -> Self {
+        Self { flow, current: None, finished: false, value: PhantomData }
     }
 
     /// Sends this many elements to a worker at once. By default as many as take about a millisecond. Must not be
@@ -86,7 +85,7 @@ impl<R: Payload> Imap<R> {
                 self.flow.handed_out(1);
                 return Some(result);
             }
-            self.current = if self.in_order { self.flow.take_oldest() } else { self.flow.take_any() };
+            self.current = self.flow.take_next();
             self.current.as_ref()?;
         }
     }
@@ -115,9 +114,7 @@ impl<R: Payload> Stream for Imap<R> {
 
 impl<R: Payload> fmt::Debug for Imap<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { in_order, finished, .. } = self;
-        let mut debug = f.debug_struct("Imap");
-        debug.field("in_order", in_order).field("finished", finished).finish_non_exhaustive()
+        f.debug_struct("Imap").field("finished", &self.finished).finish_non_exhaustive()
     }
 }
 

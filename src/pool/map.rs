@@ -138,7 +138,7 @@ impl<R: Payload> Map<R> {
     fn take_results(&mut self) -> Result<bool> {
         let label = self.flow.label().clone();
         let mut took_some = false;
-        while let Some(results) = self.flow.take_oldest() {
+        while let Some(results) = self.flow.take_next() {
             took_some = true;
             self.flow.handed_out(results.len() as usize);
             results.collect_into(&label, &mut self.values)?;

@@ -28,6 +28,11 @@ impl Window {
         self.left == 0 && self.results.is_empty()
     }
 
+    /// Any results that are there.
+    pub(super) fn take_any(&mut self) -> Option<Results> {
+        self.results.pop_first().map(|(_, results)| results)
+    }
+
     /// The results of the next elements, if they are there.
     pub(super) fn take_next(&mut self) -> Option<Results> {
         let first = self.results.first_entry().filter(|first| *first.key() == self.next)?;

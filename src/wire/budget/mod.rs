@@ -16,8 +16,8 @@
 //! - Depth: a sequence, tuple, tuple struct, map, struct, enum, option (`None` too) or newtype struct is one
 //!   level. Numbers, strings, byte buffers and units are none, and the fields of an enum variant belong to
 //!   the level of the enum.
-//! - Memory: an element of a sequence costs its size, a map entry the sizes of key and value, each at least
-//!   1, so that units cannot be had without end; a string or byte buffer costs its length. The fields of a
+//! - Memory: an element of a sequence costs its size, a map entry the sizes of key and value, and what has no
+//!   size 16, so that units cannot be had without end; a string or byte buffer costs its length. The fields of a
 //!   tuple or struct are part of their parent. A value larger than the slot it is decoded for lies behind a
 //!   `Box` or the like, and the rest is charged as well.
 //!
@@ -42,6 +42,9 @@ const LEAST_MEMORY: usize = 64 << 20;
 /// An empty `String` or `Vec` is one byte on the wire and 24 in memory, so honest input grows this much and
 /// hardly more.
 const MEMORY_PER_BYTE: usize = 32;
+
+/// What an element of no size costs.
+const UNIT_COST: usize = 16;
 
 /// A visitor may reserve memory for this many elements before it has seen one of them.
 const MAX_HINT: usize = 4096;

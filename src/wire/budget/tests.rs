@@ -170,11 +170,11 @@ fn depth_is_given_back_to_neighbours() {
 #[test]
 fn collections_cost_what_their_elements_occupy() {
     assert_eq!(price(&vec![1_u64; 10]), 80);
-    assert_eq!(price(&vec![(); 10]), 10);
+    assert_eq!(price(&vec![(); 10]), 10 * UNIT_COST);
     assert_eq!(price(&vec![Sparse::None; 3]), 3 * size_of::<Sparse>());
     assert_eq!(price(&vec![vec![1_u16; 5]; 2]), 2 * size_of::<Vec<u16>>() + 20);
     assert_eq!(price(&HashMap::from([(1_u8, 2_u32), (3, 4)])), 10);
-    assert_eq!(price(&BTreeMap::from([((), 1_u8)])), 2);
+    assert_eq!(price(&BTreeMap::from([((), 1_u8)])), UNIT_COST + 1);
 }
 
 #[test]

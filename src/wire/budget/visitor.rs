@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
 use super::access::{BudgetedEnum, BudgetedMap, BudgetedSeq};
-use super::{Budget, Failure};
+use super::{Budget, Failure, UNIT_COST};
 
 /// A deserializer that charges a budget for what it reads from `source`.
 pub(super) struct Budgeted<'b, D> {
@@ -107,11 +107,13 @@ pub(super) enum Elements {
 }
 
 impl Elements {
-    /// The cost of one element of type `T`; never 0 for a charged one, because its number is up to the input.
+    /// The cost of one element of type `T`; never 0 for a charged one, because its number is up to the input. One of
+    /// no size costs no memory, but the time to go through them all.
     #[inline]
     pub(super) fn cost<T>(self) -> usize {
         match self {
-            Self::Charged => size_of::<T>().max(1),
+            Self::Charged if size_of::<T>() == 0 => UNIT_COST,
+            Self::Charged => size_of::<T>(),
             Self::Paid => 0,
         }
     }
