@@ -261,7 +261,7 @@ fn a_map_that_was_driven_by_a_runtime_settles_when_that_ends<K: Kind>() {
 // C138
 fn a_map_that_was_started_in_a_current_thread_runtime_goes_on_without_it<K: Kind>() {
     let beside = Runtime::new().expect(MADE);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect(MADE);
+    let runtime = Builder::new_current_thread().enable_all().build().expect(MADE);
     let mut gate = beside.block_on(async { Gate::new() });
     let pool = pool::<K>(1);
     let handle = inside(&runtime, || pool.map_async(stand, vec![gate.key()]));

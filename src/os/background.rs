@@ -2,10 +2,13 @@
 //!
 //! One belongs to the crate alone. Children are watched and reaped there, so that neither depends on a runtime of the
 //! host that may end, stand still or never have existed, nor on what the host's code does. The other is for code of
-//! callers who have no multi-thread runtime: what drives their maps, and their callbacks.
+//! callers who have no multi-thread runtime: what drives their maps. And a thread without a runtime is for callbacks,
+//! which may block: on a thread of a runtime that would stop others, perhaps the very one it waits for.
 
 use std::io;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
@@ -13,6 +16,8 @@ use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 /// Threads that start children side by side; each is gone soon after its last start.
 const STARTERS: usize = 4;
 const STARTER_IDLE: Duration = Duration::from_millis(20);
+
+type Callback = Box<dyn FnOnce() + Send>;
 
 /// A runtime that is started at the first need.
 struct Own {
@@ -47,6 +52,37 @@ pub(crate) fn callers_runtime() -> io::Result<Handle> {
     }
 }
 
+/// Runs a callback on the thread of callbacks, one after the other. It should catch its own panics; a panic is lost.
+///
+/// # Errors
+///
+/// The callback itself where no thread can be had.
+pub(crate) fn run_callback<F: FnOnce() + Send + 'static>(callback: F) -> Result<(), F> {
+    static CALLBACKS: Mutex<Option<Sender<Callback>>> = Mutex::new(None);
+    let mut callbacks = CALLBACKS.lock().unwrap_or_else(PoisonError::into_inner);
+    if callbacks.is_none() {
+        *callbacks = start_callbacks().ok();
+    }
+    match &*callbacks {
+        Some(sender) => {
+            sender.send(Box::new(callback)).expect("the thread of callbacks never ends");
+            Ok(())
+        }
+        None => Err(callback),
+    }
+}
+
+fn start_callbacks() -> io::Result<Sender<Callback>> {
+    let (sender, receiver) = channel::<Callback>();
+    let run = move || {
+        for callback in receiver {
+            let _lost = std::panic::catch_unwind(std::panic::AssertUnwindSafe(callback));
+        }
+    };
+    thread::Builder::new().name("multiprocess-callbacks".into()).spawn(run)?;
+    Ok(sender)
+}
+
 impl Own {
     const fn new(name: &'static str) -> Self {
         Self { name, handle: OnceLock::new(), starting: Mutex::new(()) }
@@ -73,7 +109,7 @@ fn start(name: &'static str) -> io::Result<Handle> {
         .thread_name(name)
         .build()?;
     let handle = runtime.handle().clone();
-    let thread = std::thread::Builder::new().name(name.into());
+    let thread = thread::Builder::new().name(name.into());
     thread.spawn(move || runtime.block_on(std::future::pending::<()>()))?;
     Ok(handle)
 }

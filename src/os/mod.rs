@@ -12,6 +12,6 @@ mod background;
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub(crate) use background::{background, callers_runtime};
+pub(crate) use background::{background, callers_runtime, run_callback};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::outcome::Label;
 use crate::dispatch::{Piece, Sink, Ticket};
 use crate::error::{Error, Panic, Result};
-use crate::os::callers_runtime;
+use crate::os::run_callback;
 use crate::task::{Payload, panic_text};
 
 /// Where the result of a call arrives, decodes and waits to be taken.
@@ -23,7 +23,7 @@ struct State<R> {
     stage: Stage<R>,
     wakers: Vec<Waker>,
     callbacks: Vec<Callback<R>>,
-    /// Where callbacks run.
+    /// What callbacks find as their runtime.
     runtime: Option<Handle>,
     source: Source,
 }
@@ -109,13 +109,16 @@ impl<R: Payload> Cell<R> {
         true
     }
 
-    /// Runs the callbacks in a task of their own.
+    /// Has the callbacks run, on their own thread, in the context of the runtime they were attached in.
     fn show(self: &Arc<Self>) {
+        let cell = Arc::clone(self);
         let runtime = self.lock().runtime.clone();
-        let showing = Showing(Arc::clone(self));
-        match runtime {
-            Some(runtime) => drop(runtime.spawn(async move { drop(showing) })),
-            None => drop(showing),
+        let shown = run_callback(move || {
+            let _inside = runtime.as_ref().map(Handle::enter);
+            cell.run_callbacks();
+        });
+        if let Err(run_here) = shown {
+            run_here();
         }
     }
 
@@ -187,7 +190,9 @@ impl<R: Payload> Cell<R> {
     pub(super) fn attach(self: &Arc<Self>, callback: Callback<R>) {
         let mut state = self.lock();
         state.callbacks.push(callback);
-        state.runtime = callers_runtime().ok();
+        if let Ok(here) = Handle::try_current() {
+            state.runtime = Some(here);
+        }
         let late = matches!(state.stage, Stage::Arrived(_) | Stage::Ready(_));
         drop(state);
         if late {
@@ -244,16 +249,6 @@ impl<R: Payload> Sink for ArcCell<R> {
 
 /// The cell of a single call, as its sink.
 pub(super) struct ArcCell<R>(pub(super) Arc<Cell<R>>);
-
-/// Callbacks that are about to run. They run when this is dropped, so that a runtime that has ended meanwhile
-/// cannot lose them.
-struct Showing<R: Payload>(Arc<Cell<R>>);
-
-impl<R: Payload> Drop for Showing<R> {
-    fn drop(&mut self) {
-        self.0.run_callbacks();
-    }
-}
 
 impl Source {
     fn stop(self) {

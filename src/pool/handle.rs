@@ -149,8 +149,8 @@ impl<R: Payload> TaskHandle<R> {
 
     /// Runs a function with the value when the call succeeds, whether or not anybody awaits it.
     ///
-    /// Callbacks run once, in the order they were attached, in a task of their own: on the multi-thread runtime this was called in, or else
-    /// on a thread of the crate. One that is attached after the call has finished runs at once. The handle is ready when all of them have run; if one
+    /// Callbacks run once, in the order they were attached, on a thread of the crate that runs all callbacks of the program one after the
+    /// other, with the runtime this was called in at hand for `tokio::spawn`. One that is attached after the call has finished runs at once. The handle is ready when all of them have run; if one
     /// panics, the others still run, and the handle fails with [`Error::Callback`]. For anything longer, await the handle instead.
     ///
     /// Python: `apply_async(.., callback=)`, `add_done_callback`.
