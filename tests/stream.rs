@@ -108,6 +108,36 @@ async fn imap_unordered_does_not_wait_for_the_slow_ones<K: Kind>() {
     end(pool).await;
 }
 
+// C142
+async fn a_slow_first_element_does_not_stall_an_unordered_stream<K: Kind>() {
+    let pool = pool::<K>(2);
+    let mut gate = Gate::new();
+    let stand_first = |(key, n): (String, u32)| {
+        if n == 0 {
+            pass(&key);
+        }
+        n
+    };
+    let key = gate.key();
+    let mut results =
+        pool.imap_unordered(stand_first, (0..2_000).map(move |n| (key.clone(), n))).chunksize(1);
+    let mut taken = 0;
+    // However far it goes ahead of the first, in the end nothing but that one is under way.
+    loop {
+        let before = pool.stats();
+        match results.next().now_or_never() {
+            Some(result) => taken += u32::from(result.expect("the first is not done").is_ok()),
+            None if before.queued + before.running == 1 && taken > 0 => break,
+            None => tokio::task::yield_now().await,
+        }
+    }
+    gate.arrived().await;
+    gate.let_all_go();
+    let rest: Vec<_> = results.try_collect().await.expect(RUNS);
+    assert_eq!(taken as usize + rest.len(), 2_000);
+    end(pool).await;
+}
+
 // C147
 async fn streams_of_nothing_end_at_once<K: Kind>() {
     let pool = pool::<K>(1);
@@ -354,6 +384,7 @@ on_both!(
     imap_holds_a_result_back_until_its_turn,
     imap_unordered_yields_all_results,
     imap_unordered_does_not_wait_for_the_slow_ones,
+    a_slow_first_element_does_not_stall_an_unordered_stream,
     streams_of_nothing_end_at_once,
     an_element_that_fails_is_an_error_in_its_place,
     what_was_read_comes_before_the_failure_of_the_input,
