@@ -175,16 +175,21 @@ async fn a_callback_that_panics_over_a_value_that_does_settles_its_call<K: Kind>
     pool.shutdown().await.expect("it ends");
 }
 
+/// What a callback that blocks waits for; not for ever, so that a failure of its test ends.
+fn wait_for(released: &mpsc::Receiver<()>) {
+    let _released = released.recv_timeout(Duration::from_secs(20));
+}
+
 // fault 75
 async fn a_callback_that_blocks_holds_up_no_other_call<K: Kind>() {
     let pool = pool::<K>(1);
-    let (release, released) = mpsc::channel::<()>();
-    let blocked = pool.apply_async(|| 1, ()).callback(move |_| released.recv().expect("it is released"));
+    let (release, released) = mpsc::channel();
+    let blocked = pool.apply_async(|| 1, ()).callback(move |_| wait_for(&released));
     for n in 0..20_u8 {
         assert_eq!(pool.apply(|n: u8| n, (n,)).await.expect("no task fails"), n);
     }
-    assert!(!blocked.is_finished(), "its callback has not returned");
-    release.send(()).expect("the callback waits");
+    assert!(!blocked.is_finished(), "the other calls waited for the callback");
+    drop(release);
     assert_eq!(blocked.await.expect("no task fails"), 1);
     pool.shutdown().await.expect("it ends");
 }
@@ -192,11 +197,8 @@ async fn a_callback_that_blocks_holds_up_no_other_call<K: Kind>() {
 /// Outside of a runtime callbacks run on the crate's own, where everything else of a pool goes on too.
 fn a_blocking_callback_outside_of_a_runtime<K: Kind>() {
     let pool = pool::<K>(1);
-    let (release, released) = mpsc::channel::<()>();
-    let blocked = pool.apply_async(|| 1, ()).callback(move |_| {
-        // Only so that a failure of this test ends.
-        let _released = released.recv_timeout(Duration::from_secs(20));
-    });
+    let (release, released) = mpsc::channel();
+    let blocked = pool.apply_async(|| 1, ()).callback(move |_| wait_for(&released));
     let results: Vec<_> = (0..20_u8).map(|n| pool.blocking_apply(|n: u8| n, (n,))).collect();
     let in_time = !blocked.is_finished();
     drop(release);
