@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 
 use multiprocess::{Error, ProcessPool};
 use support::alone::{again, alone, assert_passed, is_alone};
@@ -84,6 +85,29 @@ fn the_standard_input_of_a_worker_is_empty() {
     });
 }
 
+// C164, fault 58
+#[test]
+fn a_pool_in_a_global_is_no_hindrance_to_the_end_of_the_program() {
+    static POOL: OnceLock<ProcessPool> = OnceLock::new();
+    // What is checked stands in `alone`: the program ends, with exit code 0.
+    alone(|| {
+        run(async {
+            let pool = POOL.get_or_init(|| pool(2));
+            assert_eq!(pool.apply(|| 1, ()).await.expect("no task fails"), 1);
+            // This one never returns.
+            drop(pool.apply_async(
+                || -> () {
+                    loop {
+                        std::thread::park()
+                    }
+                },
+                (),
+            ));
+        });
+    });
+}
+
+// C165
 // fault 23
 #[test]
 fn a_pool_works_in_a_program_whose_standard_streams_are_closed() {
