@@ -98,7 +98,7 @@ fn a_pool_in_a_global_is_no_hindrance_to_the_end_of_the_program() {
             drop(pool.apply_async(
                 || -> () {
                     loop {
-                        std::thread::park()
+                        std::thread::park();
                     }
                 },
                 (),

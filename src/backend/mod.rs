@@ -79,6 +79,8 @@ pub(crate) trait Link: Send + Sync {
     /// Enters a call on the board. Comes before its `send`.
     fn enter(&self, slot: u8, call: u64);
     fn send(self: Arc<Self>, call: Call);
+    /// Delivers what the worker has sent, unless somebody else is at it or nothing is to be looked for.
+    fn look(&self) {}
     /// Takes a call back unless it has started.
     fn revoke(&self, slot: u8, call: u64) -> bool;
     /// Asks the task in this slot to end early.

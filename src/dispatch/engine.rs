@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use super::lanes::LaneId;
 use super::ledger::{Action, Boards, Ledger, Phase, UnitId};
 use super::limits::Limits;
+use super::lookout::Looking;
 use super::stats::Stats;
 use super::unit::{Piece, Pieces, Unit};
 use crate::backend::{Backend, Call, End, Events, Home, Link, Profile, StartRequest, WorkerId};
@@ -42,6 +43,7 @@ pub(crate) struct Engine {
     /// Told when a worker comes or goes, or the pool changes as a whole.
     changed: watch::Sender<()>,
     next_id: AtomicU64,
+    looking: Looking,
     this: Weak<Engine>,
 }
 
@@ -91,6 +93,13 @@ impl Ticket {
     pub(crate) fn cancel(&self) {
         self.engine.act(Occasion::default(), |ledger, links, out| ledger.cancel(self.unit, links, out));
     }
+
+    /// The worker it is on.
+    pub(crate) fn link(&self) -> Option<Arc<dyn Link>> {
+        let state = self.engine.lock();
+        let worker = state.ledger.worker_of(self.unit)?;
+        state.links.0.get(&worker).map(Arc::clone)
+    }
 }
 
 /// Keeps a pool that is being closed open for the rest of an input.
@@ -121,6 +130,7 @@ impl Engine {
     pub(crate) fn start(config: EngineConfig) -> Arc<Self> {
         let ledger = Ledger::new(config.workers);
         let state = State { ledger, links: Links::default(), starts: HashMap::new(), timer: None };
+        let busy_poll = Duration::from_nanos(config.profile.configure.busy_poll_ns);
         let engine = Arc::new_cyclic(|this| Self {
             state: Mutex::new(state),
             backend: config.backend,
@@ -129,10 +139,20 @@ impl Engine {
             limits: config.limits,
             changed: watch::Sender::new(()),
             next_id: AtomicU64::new(1),
+            looking: Looking::new(busy_poll),
             this: Weak::clone(this),
         });
         engine.act(Occasion::default(), |ledger, _, out| ledger.start_missing(out));
         engine
+    }
+
+    /// Nobody has made a call since this one.
+    pub(crate) fn is_latest(&self, id: u64) -> bool {
+        self.next_id.load(Ordering::Relaxed) == id + 1
+    }
+
+    pub(crate) fn looking(&self) -> &Looking {
+        &self.looking
     }
 
     pub(crate) fn limits(&self) -> &Limits {

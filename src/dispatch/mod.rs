@@ -4,6 +4,7 @@ mod engine;
 mod lanes;
 mod ledger;
 mod limits;
+mod lookout;
 mod stats;
 mod unit;
 
@@ -12,4 +13,5 @@ pub use stats::Stats;
 pub(crate) use engine::{Engine, EngineConfig, Hold, Ticket};
 pub(crate) use lanes::LaneId;
 pub(crate) use limits::{Limits, Permit};
+pub(crate) use lookout::Lookout;
 pub(crate) use unit::{Piece, Pieces, Sink, Unit};

@@ -351,10 +351,11 @@ impl Builder<Processes> {
         self
     }
 
-    /// How long a worker polls for its next call before it sleeps. Default: 50 us. `Duration::ZERO` switches it off.
+    /// How long a worker polls for its next call before it sleeps, and whoever awaits a call for its result. Default: 50 us.
+    /// `Duration::ZERO` switches it off.
     ///
-    /// It polls only while calls come in such quick succession, and only if there is a core to spare for it. This saves the wake-up of another
-    /// core, most of the time that a tiny call takes.
+    /// Both poll only while calls come in such quick succession, and only if there is a core to spare. This saves the wake-up of another
+    /// core, most of the time that a tiny call takes. An awaiting task keeps its thread meanwhile.
     ///
     /// # Examples
     ///

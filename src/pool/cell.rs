@@ -8,6 +8,7 @@ use futures::future::AbortHandle;
 use tokio::runtime::Handle;
 
 use super::outcome::Label;
+use crate::backend::Link;
 use crate::dispatch::{Piece, Sink, Ticket};
 use crate::error::{Error, Panic, Result};
 use crate::os::run_callback;
@@ -162,6 +163,14 @@ impl<R: Payload> Cell<R> {
             std::mem::forget(payload);
         }
         Err(Error::Callback(Panic::new(&self.label.task(), message)))
+    }
+
+    /// The worker that it is on.
+    pub(super) fn link(&self) -> Option<Arc<dyn Link>> {
+        match &self.lock().source {
+            Source::Unit(ticket) => ticket.link(),
+            Source::Nowhere | Source::Driver(_) => None,
+        }
     }
 
     pub(super) fn label(&self) -> &Label {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::blocking::block_on;
 use super::cell::Cell;
-use crate::dispatch::Engine;
+use crate::dispatch::{Engine, Lookout};
 use crate::error::{Error, Result};
 use crate::os::background;
 use crate::task::Payload;
@@ -54,11 +54,12 @@ pub struct TaskHandle<R: Payload> {
     cell: Arc<Cell<R>>,
     engine: Arc<Engine>,
     abort_on_drop: bool,
+    lookout: Lookout,
 }
 
 impl<R: Payload> TaskHandle<R> {
     pub(super) fn new(cell: Arc<Cell<R>>, engine: Arc<Engine>) -> Self {
-        Self { cell, engine, abort_on_drop: false }
+        Self { cell, engine, abort_on_drop: false, lookout: Lookout::default() }
     }
 
     /// Lets the call go on when the handle is dropped, as it does at first.
@@ -296,14 +297,23 @@ async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T
 impl<R: Payload> Future for TaskHandle<R> {
     type Output = Result<R>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.cell.poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result.expect("a handle is not polled after it was ready")),
-            Poll::Pending => {
-                self.engine.visit(false);
-                Poll::Pending
-            }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { cell, engine, lookout, .. } = &mut *self;
+        let mut polled = cell.poll(cx);
+        if polled.is_pending() {
+            engine.visit(false);
+            let came = || {
+                polled = cell.poll(cx);
+                polled.is_ready()
+            };
+            // Calls that were made together are waited for together: looking for one would hold up the next.
+            let link = || engine.is_latest(cell.label().id).then(|| cell.link()).flatten();
+            lookout.look(engine.looking(), link, came);
         }
+        polled.map(|result| {
+            lookout.came(engine.looking());
+            result.expect("a handle is not polled after it was ready")
+        })
     }
 }
 

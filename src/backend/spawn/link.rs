@@ -143,17 +143,20 @@ impl SpawnLink {
     /// Reads what there is and delivers it. Never `Ok`: `WouldBlock` when the pipe is empty, another error when
     /// there is nothing more to come.
     fn pump(&self) -> io::Result<()> {
-        let mut inbox = self.inbox();
+        self.pump_into(&mut self.inbox())
+    }
+
+    fn pump_into(&self, inbox: &mut Inbox) -> io::Result<()> {
         let Some(pipe) = self.reports.get() else { return Err(io::ErrorKind::NotConnected.into()) };
         while inbox.state == InboxState::Open {
             let read = match os::read_into(pipe, &mut inbox.buffer) {
                 Ok(0) => {
-                    self.end_inbox(&mut inbox);
+                    self.end_inbox(inbox);
                     Ok(())
                 }
                 Ok(_) => {
                     let is_empty = inbox.buffer.len() < inbox.buffer.capacity();
-                    match self.deliver(&mut inbox) {
+                    match self.deliver(inbox) {
                         // The pipe had no more than that, and what comes next is told anew.
                         Ok(()) if is_empty => return Err(io::ErrorKind::WouldBlock.into()),
                         delivered => delivered,
@@ -163,7 +166,7 @@ impl SpawnLink {
                 Err(error) => Err(error.to_string()),
             };
             if let Err(why) = read {
-                self.close_inbox(&mut inbox, why);
+                self.close_inbox(inbox, why);
             }
         }
         Err(io::ErrorKind::UnexpectedEof.into())
@@ -239,6 +242,13 @@ impl Link for SpawnLink {
         let run = Run { head: call.head, task: outbox.reference(call.task) };
         outbox.push(Frame::new(&Order::Run(run), call.records));
         self.flush(&mut outbox);
+    }
+
+    fn look(&self) {
+        if let Ok(mut inbox) = self.inbox.try_lock() {
+            // Whatever else it comes to, the link's reader finds out too.
+            let _looked = self.pump_into(&mut inbox);
+        }
     }
 
     fn revoke(&self, slot: u8, call: u64) -> bool {

@@ -171,6 +171,11 @@ impl<T: Clone> Ledger<T> {
         }
     }
 
+    /// The worker that a unit is on, if it is the only one.
+    pub(super) fn worker_of(&self, unit: UnitId) -> Option<WorkerId> {
+        if self.units.len() == 1 { self.entry(unit)?.on } else { None }
+    }
+
     pub(super) fn target(&self) -> usize {
         self.target
     }
