@@ -85,7 +85,8 @@ fn the_standard_input_of_a_worker_is_empty() {
     });
 }
 
-// C164, fault 58
+// C164
+// fault 58
 #[test]
 fn a_pool_in_a_global_is_no_hindrance_to_the_end_of_the_program() {
     static POOL: OnceLock<ProcessPool> = OnceLock::new();

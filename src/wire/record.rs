@@ -139,7 +139,7 @@ mod tests {
     proptest! {
         #[test]
         fn records_come_back_as_they_were_put(
-            records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20_000), 0..20),
+            records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
         ) {
             let mut payload = Vec::new();
             for record in &records {
