@@ -6,6 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The result of everything in this crate that can fail.
+///
+/// # Examples
+///
+/// ```
+/// fn start() -> multiprocess::Result<multiprocess::ProcessPool> {
+///     multiprocess::ProcessPool::new(2)
+/// }
+///
+/// assert!(start().is_ok());
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call, or the pool itself, failed.
@@ -160,6 +170,21 @@ impl Error {
 }
 
 /// A panic, as the process or thread that raised it saw it.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::{Error, ProcessPool};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::new(1)?;
+/// match pool.apply(|| -> u8 { panic!("no more paper") }, ()).await {
+///     Err(Error::Panicked(panic)) => assert_eq!(panic.message, "no more paper"),
+///     other => panic!("unexpected: {other:?}"),
+/// }
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Panic {
@@ -181,6 +206,21 @@ impl Panic {
 }
 
 /// The end of a worker, as the task that it ran sees it.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::{Error, Exit, ProcessPool};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::new(1)?;
+/// match pool.apply(|| -> u8 { std::process::exit(3) }, ()).await {
+///     Err(Error::WorkerDied(death)) => assert_eq!(death.exit, Exit::Code(3)),
+///     other => panic!("unexpected: {other:?}"),
+/// }
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Death {
@@ -209,6 +249,15 @@ impl fmt::Display for Death {
 }
 
 /// How a process ended.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::Exit;
+///
+/// assert_eq!(Exit::Signal(11).to_string(), "signal 11 (SIGSEGV)");
+/// assert_eq!(Exit::Code(1).to_string(), "exit code 1");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Exit {

@@ -21,6 +21,19 @@ use crate::wire::put_record;
 ///
 /// The arguments are encoded when it is made. Made by [`Pool::apply`](super::Pool::apply).
 ///
+/// # Examples
+///
+/// ```
+/// use multiprocess::Apply;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::new(1)?;
+/// let call: Apply<u64> = pool.apply(|n: u64| n * n, (12,));
+/// assert_eq!(call.await?, 144);
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+///
 /// # Cancel safety
 ///
 /// Dropping it cancels the call: one that has not started never will, one that runs sees

@@ -23,6 +23,21 @@ use crate::error::{Error, Result};
 /// It runs once, on one worker. If that worker dies while it runs, it fails with [`Error::WorkerDied`](crate::Error::WorkerDied), and only it; tasks that had not
 /// started run elsewhere, and the worker is replaced. If it panics, it fails with [`Error::Panicked`](crate::Error::Panicked), and its worker goes on: state that a panic may leave behind in statics or in
 /// [`worker::state`](crate::worker::state) is there for the next task.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::{ProcessPool, dummy::ThreadPool};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let processes = ProcessPool::new(1)?;
+/// let threads = ThreadPool::new(1)?;
+/// let here = std::process::id();
+/// assert_ne!(processes.apply(std::process::id, ()).await?, here);
+/// assert_eq!(threads.apply(std::process::id, ()).await?, here);
+/// # Ok::<(), multiprocess::Error>(())
+/// # }).unwrap();
+/// ```
 pub struct Pool<K: Kind> {
     owner: Arc<Owner>,
     kind: PhantomData<fn() -> K>,

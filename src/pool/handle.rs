@@ -14,6 +14,19 @@ use crate::os::background;
 use crate::task::Payload;
 
 /// The number of a call, unique within its pool. Errors name it.
+///
+/// # Examples
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::new(1)?;
+/// let handle = pool.apply_async(|n: u8| 1 / n, (0,));
+/// let id = handle.id();
+/// let error = handle.await.unwrap_err().to_string();
+/// assert!(error.contains(&format!("#{id}")), "{error}");
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub(super) u64);
 

@@ -23,6 +23,22 @@ use crate::task::Payload;
 /// Once the pool is closed it reads no more input: what is under way still comes, and then [`Error::Closed`](crate::Error::Closed)
 /// unless the input was at its end.
 ///
+/// # Examples
+///
+/// ```
+/// use futures::StreamExt;
+/// use multiprocess::Imap;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::new(1)?;
+/// let mut quotients: Imap<u32> = pool.imap(|n: u32| 12 / n, [4, 0, 6]);
+/// assert_eq!(quotients.next().await.unwrap()?, 3);
+/// assert!(quotients.next().await.unwrap().is_err(), "the others come all the same");
+/// assert_eq!(quotients.next().await.unwrap()?, 2);
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+///
 /// # Cancel safety
 ///
 /// `next` can be given up and taken up again; nothing is lost. Dropping the stream cancels what has not started.
@@ -122,6 +138,18 @@ impl<R: Payload> fmt::Debug for Imap<R> {
 ///
 /// Made by [`Pool::blocking_imap`](super::Pool::blocking_imap) and
 /// [`blocking_imap_unordered`](super::Pool::blocking_imap_unordered).
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::BlockingImap;
+///
+/// let pool = multiprocess::ProcessPool::new(1)?;
+/// let squares: BlockingImap<u64> = pool.blocking_imap(|n: u64| n * n, 0..3);
+/// assert_eq!(squares.collect::<Result<Vec<_>, _>>()?, [0, 1, 4]);
+/// # pool.blocking_shutdown()
+/// # ; Ok::<(), multiprocess::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "iterators do nothing unless consumed"]
 pub struct BlockingImap<R: Payload>(Imap<R>);

@@ -25,6 +25,19 @@ const ROUNDS: usize = 16;
 /// It starts when it is first polled. The input is read as the workers need it, on the task that polls, and travels in chunks. The
 /// first error ends the map: what has not started never will. Made by [`Pool::map`](super::Pool::map) and [`Pool::starmap`](super::Pool::starmap).
 ///
+/// # Examples
+///
+/// ```
+/// use multiprocess::Map;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = multiprocess::ProcessPool::new(1)?;
+/// let map: Map<u64> = pool.map(|n: u64| n * n, 0..3);
+/// assert_eq!(map.await?, [0, 1, 4]);
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+///
 /// # Cancel safety
 ///
 /// Dropping it cancels what has not started; tasks that run see [`worker::is_cancelled`](crate::worker::is_cancelled).

@@ -6,6 +6,16 @@ use crate::wire::{Budget, encode, take};
 /// The arguments of a task: a tuple of 0 to 8 values.
 ///
 /// It is implemented for all such tuples of [`Payload`]s; there is nothing to do.
+///
+/// # Examples
+///
+/// ```
+/// fn are_arguments<Args: multiprocess::Arguments>() {}
+///
+/// are_arguments::<()>();
+/// are_arguments::<(String,)>();
+/// are_arguments::<(u8, Vec<f64>, Option<char>)>();
+/// ```
 pub trait Arguments: Send + 'static {
     #[doc(hidden)]
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), String>;

@@ -18,6 +18,14 @@ pub(crate) type State = Arc<dyn Any + Send + Sync>;
 pub(super) type Prepare = fn(&[u8]) -> Result<State, String>;
 
 /// Marks an initializer whose `Err` fails the start of its worker.
+///
+/// # Examples
+///
+/// ```
+/// fn can_fail<F: multiprocess::InitFn<(), multiprocess::Fallible>>(_: F) {}
+///
+/// can_fail(|| std::fs::read("/etc/hostname"));
+/// ```
 #[derive(Debug)]
 pub enum Fallible {}
 
@@ -26,6 +34,15 @@ pub enum Fallible {}
 ///
 /// It is implemented for all of them; there is nothing to do. The marker `M` tells the initializers that return a
 /// `Result` from the others, and follows from the builder's method.
+///
+/// # Examples
+///
+/// ```
+/// fn is_an_initializer<Args, M>(_: impl multiprocess::InitFn<Args, M>) {}
+///
+/// // Its value is no `Serialize`, and need not be.
+/// is_an_initializer::<_, multiprocess::Plain>(|port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+/// ```
 pub trait InitFn<Args, M>: Copy + Send + 'static {
     /// What tasks find with [`worker::state`](crate::worker::state).
     type State: Send + Sync + 'static;

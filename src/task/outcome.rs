@@ -21,10 +21,26 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 
 /// Marks a task that returns its value.
+///
+/// # Examples
+///
+/// ```
+/// fn is_plain<F: multiprocess::TaskFn<(u8,), multiprocess::Plain>>(_: F) {}
+///
+/// is_plain(|n: u8| n + 1);
+/// ```
 #[derive(Debug)]
 pub enum Plain {}
 
 /// Marks a task that returns a future, which its worker awaits.
+///
+/// # Examples
+///
+/// ```
+/// fn is_awaited<F: multiprocess::TaskFn<(u8,), multiprocess::Awaited>>(_: F) {}
+///
+/// is_awaited(async |n: u8| n + 1);
+/// ```
 #[derive(Debug)]
 pub enum Awaited {}
 
