@@ -113,7 +113,7 @@ impl<R: Payload> Request<R> {
 
     fn queue_up(self, engine: Arc<Engine>) {
         let (abort, registration) = AbortHandle::new_pair();
-        self.cell.driven(abort);
+        self.cell.waits(abort);
         let runtime = match callers_runtime() {
             Ok(runtime) => runtime,
             Err(cause) => {

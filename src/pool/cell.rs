@@ -41,13 +41,18 @@ enum Stage<R> {
 
 pub(super) type Callback<R> = Box<dyn FnOnce(&Result<R>) + Send>;
 
+/// Something that can be given up from outside.
+pub(super) trait Stop: Send + Sync {
+    fn stop(&self);
+}
+
 /// What to stop when the call is cancelled.
 enum Source {
     /// It was not submitted yet, or failed before it was.
     Nowhere,
     Unit(Ticket),
-    /// A task of a runtime that drives the call.
-    Driver(AbortHandle),
+    /// A task of a runtime that drives the call, and what it drives.
+    Driver(AbortHandle, Option<Arc<dyn Stop>>),
 }
 
 impl<R: Payload> Cell<R> {
@@ -81,8 +86,13 @@ impl<R: Payload> Cell<R> {
         self.comes_from(Source::Unit(ticket));
     }
 
-    pub(super) fn driven(&self, driver: AbortHandle) {
-        self.comes_from(Source::Driver(driver));
+    pub(super) fn driven(&self, driver: AbortHandle, driven: Arc<dyn Stop>) {
+        self.comes_from(Source::Driver(driver, Some(driven)));
+    }
+
+    /// A task waits to submit the call.
+    pub(super) fn waits(&self, waiting: AbortHandle) {
+        self.comes_from(Source::Driver(waiting, None));
     }
 
     /// Settles the call, unless it is settled already.
@@ -169,7 +179,7 @@ impl<R: Payload> Cell<R> {
     pub(super) fn link(&self) -> Option<Arc<dyn Link>> {
         match &self.lock().source {
             Source::Unit(ticket) => ticket.link(),
-            Source::Nowhere | Source::Driver(_) => None,
+            Source::Nowhere | Source::Driver(..) => None,
         }
     }
 
@@ -264,7 +274,13 @@ impl Source {
         match self {
             Self::Nowhere => {}
             Self::Unit(ticket) => ticket.cancel(),
-            Self::Driver(driver) => driver.abort(),
+            Self::Driver(driver, driven) => {
+                // The task ends when its runtime comes to it; what it drives is stopped now.
+                driver.abort();
+                if let Some(driven) = driven {
+                    driven.stop();
+                }
+            }
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::future::{AbortHandle, Abortable};
 
-use super::cell::Cell;
+use super::cell::{Cell, Stop};
 use super::flow::Flow;
 use super::handle::TaskHandle;
 use crate::error::{Error, Result};
@@ -121,10 +122,10 @@ impl<R: Payload> Map<R> {
             }
         };
         let (abort, registration) = AbortHandle::new_pair();
-        cell.driven(abort);
-        let mut driver = Driver { cell, task: self.flow.label().task() };
-        let driving = async move { driver.settle(self.await) };
-        runtime.spawn(Abortable::new(driving, registration));
+        let task = self.flow.label().task();
+        let driven = Arc::new(Driven { map: Mutex::new(Some(self)), given_up: AtomicBool::new(false) });
+        cell.driven(abort, Arc::<Driven<R>>::clone(&driven));
+        runtime.spawn(Abortable::new(Driver { driven, cell, task }, registration));
         handle
     }
 
@@ -180,20 +181,58 @@ impl<R: Payload> fmt::Debug for Map<R> {
     }
 }
 
-/// Settles the handle of a map whatever becomes of its driver.
+/// A map that a task drives, and that its handle can give up.
+struct Driven<R: Payload> {
+    map: Mutex<Option<Map<R>>>,
+    given_up: AtomicBool,
+}
+
+impl<R: Payload> Driven<R> {
+    fn lock(&self) -> MutexGuard<'_, Option<Map<R>>> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Payload> Stop for Driven<R> {
+    /// Drops the map, which takes back what has not started. If it is being polled just now, its driver does so.
+    fn stop(&self) {
+        self.given_up.store(true, Ordering::Release);
+        let map = self.map.try_lock().ok().and_then(|mut map| map.take());
+        drop(map);
+    }
+}
+
+/// Drives a map, and settles its handle whatever becomes of it.
 struct Driver<R: Payload> {
+    driven: Arc<Driven<R>>,
     cell: Arc<Cell<Vec<R>>>,
     task: String,
 }
 
-impl<R: Payload> Driver<R> {
-    fn settle(&mut self, result: Result<Vec<R>>) {
-        self.cell.settle(result);
+impl<R: Payload> Future for Driver<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut slot = self.driven.lock();
+        let Some(map) = slot.as_mut() else { return Poll::Ready(()) };
+        let polled = Pin::new(map).poll(cx);
+        if polled.is_pending() && !self.driven.given_up.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        let map = slot.take();
+        drop(slot);
+        drop(map);
+        if let Poll::Ready(result) = polled {
+            self.cell.settle(result);
+        }
+        Poll::Ready(())
     }
 }
 
 impl<R: Payload> Drop for Driver<R> {
     fn drop(&mut self) {
+        let map = self.driven.lock().take();
+        drop(map);
         // The runtime that drove it has ended, or the handle was cancelled and is settled already.
         self.cell.settle(Err(Error::Cancelled { task: std::mem::take(&mut self.task) }));
     }
