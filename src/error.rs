@@ -230,11 +230,13 @@ pub struct Death {
     pub exit: Exit,
     /// The task that had started and did not finish, if there was one.
     pub task: Option<String>,
+    /// What the worker had done, if the pool has ended it for that: it sent what no worker may send.
+    pub fault: Option<String>,
 }
 
 impl Death {
     pub(crate) fn new(pid: u32, exit: Exit, task: Option<String>) -> Self {
-        Self { pid, exit, task }
+        Self { pid, exit, task, fault: None }
     }
 }
 
@@ -242,8 +244,12 @@ impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "worker {} ended with {}", self.pid, self.exit)?;
         match &self.task {
-            Some(task) => write!(f, " while it ran task {task}"),
-            None => f.write_str(" before it ran a task"),
+            Some(task) => write!(f, " while it ran task {task}")?,
+            None => f.write_str(" before it ran a task")?,
+        }
+        match &self.fault {
+            Some(fault) => write!(f, ": the pool has ended it, since {fault}"),
+            None => Ok(()),
         }
     }
 }

@@ -5,7 +5,6 @@
 //! sends the next call.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -14,13 +13,15 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::effect::{Effect, Occasion};
 use super::lanes::LaneId;
 use super::ledger::{Action, Boards, Ledger, Phase, UnitId};
 use super::limits::Limits;
 use super::lookout::Looking;
+use super::starting::Starting;
 use super::stats::Stats;
 use super::unit::{Piece, Pieces, Unit};
-use crate::backend::{Backend, Call, End, Events, Home, Link, Profile, StartRequest, WorkerId};
+use crate::backend::{Backend, Call, End, Events, Home, Link, Profile, WorkerId};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{Start, background};
 use crate::wire::{Records, Reply};
@@ -57,30 +58,6 @@ struct State {
 
 #[derive(Default)]
 struct Links(HashMap<WorkerId, Arc<dyn Link>>);
-
-/// What is done once the lock is free.
-enum Effect {
-    Send(Arc<dyn Link>, Call),
-    Accept(Arc<Unit>, Piece),
-    Fail {
-        unit: Arc<Unit>,
-        error: Error,
-        first: u32,
-        elements: u32,
-    },
-    /// Only dropped, outside of the lock: what the caller left in it may use the pool when it is dropped.
-    Forget(Arc<Unit>),
-    Stop(Arc<dyn Link>),
-    Kill(Arc<dyn Link>),
-    Abort(AbortHandle),
-}
-
-/// What an event came with, for the actions that follow from it.
-#[derive(Default)]
-struct Occasion {
-    records: Bytes,
-    end: Option<(u32, Exit)>,
-}
 
 /// A unit that was submitted.
 pub(crate) struct Ticket {
@@ -167,6 +144,14 @@ impl Engine {
     /// A number for a task or a lane that no other has.
     pub(crate) fn fresh_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    pub(super) fn profile(&self) -> &Arc<Profile> {
+        &self.profile
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -314,8 +299,9 @@ impl Engine {
                 Some(Effect::Accept(unit, Piece { results, first, elements, elapsed_ns }))
             }
             Action::Died { task: unit, first, elements } => {
-                let (pid, exit) = occasion.end.unwrap_or((0, Exit::Unknown));
-                let error = Error::WorkerDied(Death::new(pid, exit, Some(unit.name())));
+                let unknown = || Death::new(0, Exit::Unknown, None);
+                let death = occasion.end.clone().unwrap_or_else(unknown);
+                let error = Error::WorkerDied(Death { task: Some(unit.name()), ..death });
                 Some(Effect::Fail { unit, error, first, elements })
             }
             Action::Fail { task: unit, first, elements, error } => {
@@ -338,7 +324,7 @@ impl Engine {
         state.starts.insert(worker, start.abort_handle());
     }
 
-    fn started(&self, worker: WorkerId, outcome: Result<Arc<dyn Link>>) {
+    pub(super) fn started(&self, worker: WorkerId, outcome: Result<Arc<dyn Link>>) {
         match outcome {
             Ok(link) => {
                 let mut state = self.lock();
@@ -411,11 +397,9 @@ impl Events for Engine {
         self.recover(worker);
         let link = self.lock().links.0.get(&worker).map(Arc::clone);
         let pid = link.as_ref().map_or(0, |link| link.id());
-        let cause = match end.fault {
-            Some(why) => Error::Incompatible { why },
-            None => Error::WorkerDied(Death::new(pid, end.exit, None)),
-        };
-        let occasion = Occasion { records: Bytes::new(), end: Some((pid, end.exit)) };
+        let death = Death { fault: end.fault, ..Death::new(pid, end.exit, None) };
+        let cause = Error::WorkerDied(death.clone());
+        let occasion = Occasion { records: Bytes::new(), end: Some(death) };
         self.act(occasion, |ledger, _, out| {
             let progress = |head: crate::wire::CallHead| {
                 link.as_ref().map_or(Start::NotStarted, |link| link.progress(head.slot, head.call))
@@ -425,43 +409,5 @@ impl Events for Engine {
         // Only now: what was sent meanwhile has been entered on its board, and so is known not to have started.
         self.lock().links.0.remove(&worker);
         self.changed.send_replace(());
-    }
-}
-
-impl Effect {
-    fn perform(self) {
-        match self {
-            Self::Send(link, call) => link.send(call),
-            Self::Accept(unit, piece) => unit.sink.accept(piece),
-            Self::Fail { unit, error, first, elements } => unit.fail(error, first, elements),
-            Self::Forget(unit) => drop(unit),
-            Self::Stop(link) => link.stop(),
-            Self::Kill(link) => link.kill(),
-            Self::Abort(start) => start.abort(),
-        }
-    }
-}
-
-/// The start of one worker, whose outcome is told however it ends.
-struct Starting {
-    engine: Arc<Engine>,
-    worker: WorkerId,
-    outcome: Option<Result<Arc<dyn Link>>>,
-}
-
-impl Starting {
-    async fn run(mut self, index: usize) {
-        let (worker, profile) = (self.worker, Arc::clone(&self.engine.profile));
-        let events: Arc<dyn Events> = Arc::<Engine>::clone(&self.engine);
-        let request = StartRequest { worker, index, profile, events };
-        let outcome = self.engine.backend.start(request).await;
-        self.outcome = Some(outcome);
-    }
-}
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        let aborted = || Err(Error::start("start it", io::ErrorKind::Interrupted.into()));
-        self.engine.started(self.worker, self.outcome.take().unwrap_or_else(aborted));
     }
 }

@@ -1,10 +1,12 @@
 //! Who runs what: a pure ledger that decides, and an engine that does what it says.
 
+mod effect;
 mod engine;
 mod lanes;
 mod ledger;
 mod limits;
 mod lookout;
+mod starting;
 mod stats;
 mod unit;
 

@@ -1,0 +1,48 @@
+//! What the engine does about an action once its lock is free.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::AbortHandle;
+
+use super::unit::{Piece, Unit};
+use crate::backend::{Call, Link};
+use crate::error::{Death, Error};
+
+/// What is done once the lock is free.
+pub(super) enum Effect {
+    Send(Arc<dyn Link>, Call),
+    Accept(Arc<Unit>, Piece),
+    Fail {
+        unit: Arc<Unit>,
+        error: Error,
+        first: u32,
+        elements: u32,
+    },
+    /// Only dropped, outside of the lock: what the caller left in it may use the pool when it is dropped.
+    Forget(Arc<Unit>),
+    Stop(Arc<dyn Link>),
+    Kill(Arc<dyn Link>),
+    Abort(AbortHandle),
+}
+
+/// What an event came with, for the actions that follow from it.
+#[derive(Default)]
+pub(super) struct Occasion {
+    pub(super) records: Bytes,
+    pub(super) end: Option<Death>,
+}
+
+impl Effect {
+    pub(super) fn perform(self) {
+        match self {
+            Self::Send(link, call) => link.send(call),
+            Self::Accept(unit, piece) => unit.sink.accept(piece),
+            Self::Fail { unit, error, first, elements } => unit.fail(error, first, elements),
+            Self::Forget(unit) => drop(unit),
+            Self::Stop(link) => link.stop(),
+            Self::Kill(link) => link.kill(),
+            Self::Abort(start) => start.abort(),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The start of one worker, on the background runtime.
+
+use std::io;
+use std::sync::Arc;
+
+use super::engine::Engine;
+use crate::backend::{Events, Link, StartRequest, WorkerId};
+use crate::error::{Error, Result};
+
+/// The start of one worker, whose outcome is told however it ends.
+pub(super) struct Starting {
+    pub(super) engine: Arc<Engine>,
+    pub(super) worker: WorkerId,
+    pub(super) outcome: Option<Result<Arc<dyn Link>>>,
+}
+
+impl Starting {
+    pub(super) async fn run(mut self, index: usize) {
+        let (worker, profile) = (self.worker, Arc::clone(self.engine.profile()));
+        let events: Arc<dyn Events> = Arc::<Engine>::clone(&self.engine);
+        let request = StartRequest { worker, index, profile, events };
+        let outcome = self.engine.backend().start(request).await;
+        self.outcome = Some(outcome);
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        let aborted = || Err(Error::start("start it", io::ErrorKind::Interrupted.into()));
+        self.engine.started(self.worker, self.outcome.take().unwrap_or_else(aborted));
+    }
+}
