@@ -243,6 +243,18 @@ fn a_call_outlives_the_runtime_it_was_made_in<K: Kind>() {
 }
 
 // C138
+fn a_call_that_blocks_the_only_thread_of_a_runtime_is_answered<K: Kind>() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect(MADE);
+    let answered = runtime.block_on(async {
+        let pool = pool::<K>(1);
+        pool.ready().await.expect("it starts");
+        let blocking = tokio::spawn(async move { pool.blocking_map(|n: u32| n + 1, 0..100) });
+        blocking.await.expect("it does not panic")
+    });
+    assert_eq!(answered.expect(RUNS).len(), 100);
+}
+
+// C138
 fn a_map_that_was_driven_by_a_runtime_settles_when_that_ends<K: Kind>() {
     let beside = Runtime::new().expect(MADE);
     let runtime = Runtime::new().expect(MADE);
@@ -399,6 +411,7 @@ on_both_outside!(
     a_pool_survives_the_end_of_its_runtime_while_it_starts,
     a_pool_grows_after_its_runtime_has_ended,
     a_call_outlives_the_runtime_it_was_made_in,
+    a_call_that_blocks_the_only_thread_of_a_runtime_is_answered,
     a_map_that_was_driven_by_a_runtime_settles_when_that_ends,
     a_map_that_was_started_in_a_current_thread_runtime_goes_on_without_it,
     callbacks_run_after_the_runtime_they_were_attached_in_has_ended,

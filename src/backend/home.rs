@@ -1,6 +1,7 @@
 //! The runtime that reads what the workers send: the one the pool was made in, as long as it surely runs.
 //!
-//! A current-thread runtime runs only inside its own `block_on`. As soon as a call comes from anywhere else, the
+//! A current-thread runtime runs only inside its own `block_on`, and any runtime stands still whose threads are
+//! blocked. As soon as a call comes from elsewhere than a current-thread home, or blocks a thread of a runtime, the
 //! crate's own runtime reads along, so that nobody waits for results that no one fetches.
 
 use std::io;
@@ -14,8 +15,8 @@ use crate::os::background;
 #[derive(Debug)]
 pub(crate) struct Home {
     made_in: Handle,
-    /// `made_in` may stand still.
-    may_stand_still: bool,
+    /// It is the crate's own, which never stands still.
+    is_own: bool,
     in_background: AtomicBool,
 }
 
@@ -24,9 +25,8 @@ impl Home {
     pub(crate) fn here() -> io::Result<Self> {
         let background = background()?;
         let made_in = Handle::try_current().unwrap_or_else(|_| background.clone());
-        let own = made_in.id() == background.id();
-        let may_stand_still = !own && made_in.runtime_flavor() == RuntimeFlavor::CurrentThread;
-        Ok(Self { made_in, may_stand_still, in_background: AtomicBool::new(false) })
+        let is_own = made_in.id() == background.id();
+        Ok(Self { made_in, is_own, in_background: AtomicBool::new(false) })
     }
 
     /// The runtime that reads a new link.
@@ -42,12 +42,24 @@ impl Home {
 
     /// Notes a call from the current context. If all links must be read in the background from now on, its runtime.
     pub(crate) fn visit(&self, blocking: bool) -> Option<&'static Handle> {
-        if !self.may_stand_still || self.in_background.load(Ordering::Acquire) {
+        if self.is_own || self.in_background.load(Ordering::Acquire) {
             return None;
         }
-        let at_home = !blocking && Handle::try_current().is_ok_and(|here| here.id() == self.made_in.id());
-        let moves = !at_home && !self.in_background.swap(true, Ordering::AcqRel);
+        let moves = self.may_stand_still(blocking) && !self.in_background.swap(true, Ordering::AcqRel);
         moves.then(background_again)
+    }
+}
+
+impl Home {
+    /// Could nobody read the results of a call from here?
+    fn may_stand_still(&self, blocking: bool) -> bool {
+        let runs_anywhere = self.made_in.runtime_flavor() != RuntimeFlavor::CurrentThread;
+        match Handle::try_current() {
+            // The thread that blocks may be the only one its runtime has.
+            Ok(_) if blocking => true,
+            Ok(here) => !runs_anywhere && here.id() != self.made_in.id(),
+            Err(_) => !runs_anywhere,
+        }
     }
 }
 
