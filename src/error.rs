@@ -129,7 +129,7 @@ pub enum Error {
         causes: Vec<Error>,
     },
     /// A worker could not be started.
-    #[error("cannot start a worker: {step}: {cause}")]
+    #[error("cannot start a worker: failed to {step}")]
     Start {
         /// What was being done.
         step: &'static str,
@@ -160,7 +160,11 @@ pub enum Error {
 }
 
 fn last(causes: &[Error]) -> String {
-    causes.last().map_or_else(|| "unknown".into(), ToString::to_string)
+    let Some(last) = causes.last() else { return "unknown".into() };
+    match std::error::Error::source(last) {
+        Some(source) => format!("{last}: {source}"),
+        None => last.to_string(),
+    }
 }
 
 impl Error {

@@ -8,6 +8,9 @@ compile_error!(
     "`multiprocess` has no operating-system floor for this target yet: add a folder beside src/os/linux"
 );
 
+#[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
+compile_error!("`multiprocess` reads the program headers of 64-bit programs only");
+
 mod background;
 #[cfg(target_os = "linux")]
 mod linux;

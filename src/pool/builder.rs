@@ -276,9 +276,8 @@ impl<K: Kind> Builder<K> {
             return Err(option("stack_size", &format!("a stack has at least {SMALLEST_STACK} bytes")));
         }
         if !K::ARE_THREADS && (!entered() || is_unserved_worker()) {
-            let why =
-                "workers cannot enter: call `multiprocess::init()` first in `main`, or enable `auto-entry`";
-            return Err(Error::start("look for the entry", std::io::Error::other(why)));
+            let step = "find the entry: call `multiprocess::init()` first in `main`, or enable the feature `auto-entry`";
+            return Err(Error::start(step, std::io::ErrorKind::Unsupported.into()));
         }
         if depth() >= DEEPEST {
             return Err(option("workers", &format!("pools are nested {DEEPEST} deep already")));
