@@ -255,6 +255,23 @@ fn a_call_that_blocks_the_only_thread_of_a_runtime_is_answered<K: Kind>() {
 }
 
 // C138
+fn a_call_that_blocks_the_only_thread_of_a_runtime_is_answered_behind_a_large_one<K: Kind>() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect(MADE);
+    let answered = runtime.block_on(async {
+        let pool = pool::<K>(1);
+        pool.ready().await.expect("it starts");
+        let both = tokio::spawn(async move {
+            // The pipe takes a part of it; the rest is to be written by a task of this runtime.
+            let large = pool.apply_async(|bytes: Vec<u8>| bytes.len(), (vec![7; 8 << 20],));
+            let small = pool.blocking_apply(|| 1, ());
+            (small, large.await)
+        });
+        both.await.expect("it does not panic")
+    });
+    assert!(matches!(answered, (Ok(1), Ok(8_388_608))), "{answered:?}");
+}
+
+// C138
 fn a_map_that_was_driven_by_a_runtime_settles_when_that_ends<K: Kind>() {
     let beside = Runtime::new().expect(MADE);
     let runtime = Runtime::new().expect(MADE);
@@ -412,6 +429,7 @@ on_both_outside!(
     a_pool_grows_after_its_runtime_has_ended,
     a_call_outlives_the_runtime_it_was_made_in,
     a_call_that_blocks_the_only_thread_of_a_runtime_is_answered,
+    a_call_that_blocks_the_only_thread_of_a_runtime_is_answered_behind_a_large_one,
     a_map_that_was_driven_by_a_runtime_settles_when_that_ends,
     a_map_that_was_started_in_a_current_thread_runtime_goes_on_without_it,
     callbacks_run_after_the_runtime_they_were_attached_in_has_ended,

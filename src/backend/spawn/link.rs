@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio_util::codec::Decoder as _;
+use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Flushed, Outbox};
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, WorkerId};
@@ -40,7 +40,7 @@ pub(super) struct SpawnLink {
     events: Arc<dyn Events>,
     home: Arc<Home>,
     /// Told when the worker is gone, so that readers end whoever else holds the pipe.
-    gone: Notify,
+    gone: CancellationToken,
 }
 
 struct Inbox {
@@ -81,7 +81,7 @@ impl SpawnLink {
             board,
             events: Arc::clone(&request.events),
             home,
-            gone: Notify::new(),
+            gone: CancellationToken::new(),
         })
     }
 
@@ -213,8 +213,7 @@ impl SpawnLink {
             InboxState::Violated(why) => Some(why),
             InboxState::Open | InboxState::Ended => None,
         };
-        self.gone.notify_waiters();
-        self.gone.notify_one();
+        self.gone.cancel();
         self.events.gone(self.worker, End { exit, fault });
     }
 }
@@ -227,6 +226,10 @@ impl Link for SpawnLink {
     fn attend(self: Arc<Self>, runtime: &Handle) {
         let pipe =
             self.reports.get().expect("a link is known once it has begun").as_fd().try_clone_to_owned();
+        if self.outbox().attended {
+            // Whoever is to write may stand still with its runtime; two may write, one after the other.
+            runtime.spawn(Writer { link: Arc::clone(&self), finished: false }.run());
+        }
         match pipe.and_then(|pipe| register(runtime, pipe)) {
             Ok(receiver) => drop(runtime.spawn(Reader { link: self, again: Some(receiver) }.run())),
             Err(error) => self.close_inbox(&mut self.inbox(), format!("its pipe cannot be watched: {error}")),
@@ -296,11 +299,10 @@ impl Reader {
         let first = self.link.reports.get();
         let receiver = self.again.as_ref().or(first).expect("a link is read once it has begun");
         loop {
-            let gone = self.link.gone.notified();
             tokio::select! {
                 biased;
                 ready = receiver.readable() => if ready.is_err() { return },
-                () = gone => return,
+                () = self.link.gone.cancelled() => return,
             }
             match receiver.try_io(|| self.link.pump()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
