@@ -168,6 +168,10 @@ fn last(causes: &[Error]) -> String {
 }
 
 impl Error {
+    pub(crate) fn option(option: &'static str, why: impl Into<String>) -> Self {
+        Self::Option { option, why: why.into() }
+    }
+
     pub(crate) fn start(step: &'static str, cause: io::Error) -> Self {
         Self::Start { step, cause: Arc::new(cause) }
     }

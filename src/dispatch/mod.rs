@@ -16,4 +16,4 @@ pub(crate) use engine::{Engine, EngineConfig, Hold, Ticket};
 pub(crate) use lanes::LaneId;
 pub(crate) use limits::{Limits, Permit};
 pub(crate) use lookout::Lookout;
-pub(crate) use unit::{Piece, Pieces, Sink, Unit};
+pub(crate) use unit::{Piece, Pieces, Sink, Unit, task_name};

@@ -47,10 +47,15 @@ pub(crate) trait Sink: Send + Sync {
     fn accept(&self, piece: Piece);
 }
 
+/// The name that errors call a task by: its function, and its number in the pool.
+pub(crate) fn task_name(function: &str, id: u64) -> String {
+    format!("{function} #{id}")
+}
+
 impl Unit {
     /// The name that errors call the task by.
     pub(crate) fn name(&self) -> String {
-        format!("{} #{}", self.task.name(), self.id)
+        task_name(self.task.name(), self.id)
     }
 
     /// The records from element `done` on.

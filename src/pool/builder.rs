@@ -127,7 +127,7 @@ impl<K: Kind> Builder<K> {
     {
         let is_result = std::any::type_name::<F::State>().starts_with("core::result::Result<");
         self.setup = Some(if is_result {
-            Err(option("initializer", "it returns a `Result`: use `try_initializer`"))
+            Err(Error::option("initializer", "it returns a `Result`: use `try_initializer`"))
         } else {
             setup(f, &args)
         });
@@ -267,20 +267,20 @@ impl<K: Kind> Builder<K> {
             ("max_frame", Some(self.max_frame), "a frame has at least one byte"),
         ];
         if let Some((name, _, why)) = zeroes.iter().find(|(_, value, _)| *value == Some(0)) {
-            return Err(option(name, why));
+            return Err(Error::option(name, *why));
         }
         if self.max_frame > LARGEST_MAX {
-            return Err(option("max_frame", &format!("a frame has at most {LARGEST_MAX} bytes")));
+            return Err(Error::option("max_frame", format!("a frame has at most {LARGEST_MAX} bytes")));
         }
         if self.stack_size.is_some_and(|bytes| bytes < SMALLEST_STACK) {
-            return Err(option("stack_size", &format!("a stack has at least {SMALLEST_STACK} bytes")));
+            return Err(Error::option("stack_size", format!("a stack has at least {SMALLEST_STACK} bytes")));
         }
         if !K::ARE_THREADS && (!entered() || is_unserved_worker()) {
             let step = "find the entry: call `multiprocess::init()` first in `main`, or enable the feature `auto-entry`";
             return Err(Error::start(step, std::io::ErrorKind::Unsupported.into()));
         }
         if depth() >= DEEPEST {
-            return Err(option("workers", &format!("pools are nested {DEEPEST} deep already")));
+            return Err(Error::option("workers", format!("pools are nested {DEEPEST} deep already")));
         }
         Ok(())
     }
@@ -374,10 +374,6 @@ impl Builder<Processes> {
 fn setup<F: InitFn<Args, M>, Args: Arguments, M>(f: F, args: &Args) -> Result<Setup> {
     let what = "the arguments";
     Setup::new(f, args).map_err(|cause| Error::Encode { what, task: "initializer".into(), cause })
-}
-
-fn option(option: &'static str, why: &str) -> Error {
-    Error::Option { option, why: why.into() }
 }
 
 fn program_name() -> String {

@@ -242,8 +242,7 @@ impl<K: Kind> Pool<K> {
     /// ```
     pub fn resize(&self, workers: usize) -> Result<()> {
         if workers == 0 {
-            let why = "a pool has at least one worker".into();
-            return Err(Error::Option { option: "resize", why });
+            return Err(Error::option("resize", "a pool has at least one worker"));
         }
         if let Some(error) = self.engine().refusal() {
             return Err(error);

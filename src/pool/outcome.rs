@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::dispatch::Piece;
-use crate::dispatch::Pieces;
+use crate::dispatch::{Piece, Pieces, task_name};
 use crate::error::{Error, Panic, Result};
 use crate::task::Payload;
 use crate::wire::{Failure, Records, decode};
@@ -18,7 +17,7 @@ pub(super) struct Label {
 
 impl Label {
     pub(super) fn task(&self) -> String {
-        format!("{} #{}", self.name, self.id)
+        task_name(self.name, self.id)
     }
 
     pub(super) fn encode_error(&self, cause: String) -> Error {

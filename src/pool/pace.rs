@@ -25,9 +25,9 @@ impl Options {
     /// What is wrong with them.
     pub(super) fn error(self) -> Option<Error> {
         if self.chunksize == Some(0) {
-            return Some(option("chunksize", "a chunk has at least one element"));
+            return Some(Error::option("chunksize", "a chunk has at least one element"));
         }
-        (self.buffer == Some(0)).then(|| option("buffer", "at least one element must be under way"))
+        (self.buffer == Some(0)).then(|| Error::option("buffer", "at least one element must be under way"))
     }
 }
 
@@ -67,8 +67,4 @@ impl Pace {
         let chunk_ns = self.element_ns.saturating_mul(chunk).max(1);
         usize::try_from(AHEAD_NS / chunk_ns).unwrap_or(MOST_AHEAD).clamp(FEWEST_AHEAD, MOST_AHEAD)
     }
-}
-
-fn option(option: &'static str, why: &str) -> Error {
-    Error::Option { option, why: why.into() }
 }

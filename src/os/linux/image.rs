@@ -1,18 +1,16 @@
 //! The program's own image in memory: where it lies, what of it is read-only, and which build it is.
 
 use std::ffi::{c_int, c_void};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Range;
 use std::slice;
 use std::sync::OnceLock;
-
-const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 /// The main program as the loader mapped it.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
     read_only: Vec<Range<usize>>,
-    identity: u64,
+    identity: DefaultHasher,
 }
 
 impl Image {
@@ -20,7 +18,7 @@ impl Image {
     pub(crate) fn of_this_process() -> &'static Self {
         static IMAGE: OnceLock<Image> = OnceLock::new();
         IMAGE.get_or_init(|| {
-            let mut image = Self { read_only: Vec::new(), identity: FNV_START };
+            let mut image = Self::default();
             // SAFETY: `visit` matches the type asked for, and `image` outlives the call, which ends with it.
             unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut image).cast()) };
             image
@@ -30,7 +28,7 @@ impl Image {
     /// A number that two processes share only if they run the same build: a hash of the program headers and the
     /// notes, the build-id among them.
     pub(crate) fn identity(&self) -> u64 {
-        self.identity
+        self.identity.finish()
     }
 
     /// True if all of `range` lies in memory of the program that nothing can write to any more.
@@ -52,17 +50,11 @@ impl Image {
             self.read_only.push(range.clone());
         }
         for word in [u64::from(header.p_type), header.p_flags.into(), header.p_vaddr, header.p_filesz] {
-            self.hash(&word.to_le_bytes());
+            self.identity.write_u64(word);
         }
         if header.p_type == libc::PT_NOTE {
             // SAFETY: the loader has mapped the notes of the main program at this address, read-only, for ever.
-            self.hash(unsafe { slice::from_raw_parts(start as *const u8, length) });
-        }
-    }
-
-    fn hash(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.identity = (self.identity ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
+            self.identity.write(unsafe { slice::from_raw_parts(start as *const u8, length) });
         }
     }
 }
