@@ -49,12 +49,14 @@ pub enum Error {
     /// The worker that ran the task ended: it was killed, crashed or exited.
     #[error("{0}")]
     WorkerDied(Death),
-    /// The time the caller gave was over. The task itself goes on.
-    #[error("task {task} gave no result within {after:?}")]
+    /// The time the caller gave was over.
+    #[error("task {task} {limit} within {after:?}")]
     TimedOut {
-        /// The task that was waited for.
+        /// The task that did not make it.
         task: String,
-        /// How long it was waited for.
+        /// What did not happen in time.
+        limit: Limit,
+        /// How much time there was.
         after: Duration,
     },
     /// The call was cancelled, by its caller or because the pool was terminated or dropped.
@@ -172,8 +174,52 @@ impl Error {
         Self::Option { option, why: why.into() }
     }
 
+    /// The cause of a worker's end that is no end: it was killed and does not go.
+    pub(crate) fn still_there() -> Self {
+        Self::start("end it", io::ErrorKind::TimedOut.into())
+    }
+
     pub(crate) fn start(step: &'static str, cause: io::Error) -> Self {
         Self::Start { step, cause: Arc::new(cause) }
+    }
+}
+
+/// What a task did not do in time.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use multiprocess::{Error, Limit, ProcessPool};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = ProcessPool::new(1)?;
+/// match pool.apply(|| -> u8 { loop { std::hint::spin_loop() } }, ()).timeout(Duration::from_millis(20)).await {
+///     Err(Error::TimedOut { limit: Limit::Run, .. }) => {}  // say 504 Gateway Timeout
+///     Err(Error::TimedOut { limit: Limit::Queue, .. }) => {} // say 503 Service Unavailable
+///     other => panic!("unexpected: {other:?}"),
+/// }
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// It gave no result while it was waited for, and goes on: `TaskHandle::get`.
+    Wait,
+    /// It did not end, and was made to: the option `timeout`.
+    Run,
+    /// It did not start, and never will: the option `queue_timeout`.
+    Queue,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wait => "gave no result",
+            Self::Run => "did not end",
+            Self::Queue => "did not start",
+        })
     }
 }
 
@@ -238,13 +284,20 @@ pub struct Death {
     pub exit: Exit,
     /// The task that had started and did not finish, if there was one.
     pub task: Option<String>,
-    /// What the worker had done, if the pool has ended it for that: it sent what no worker may send.
+    /// How many workers that task has cost so far: 1 unless it was retried.
+    pub attempts: u32,
+    /// What the worker had done, if the pool has ended it for that: it sent what no worker may send, or gave no sign of life.
     pub fault: Option<String>,
+    /// The kernel has most likely killed it since memory ran out: the cgroup counts one more such kill.
+    pub oom_likely: bool,
+    /// The last 8 KiB that the worker and its children wrote to stderr, of whichever task; empty where that is not captured.
+    pub stderr_tail: String,
 }
 
 impl Death {
-    pub(crate) fn new(pid: u32, exit: Exit, task: Option<String>) -> Self {
-        Self { pid, exit, task, fault: None }
+    pub(crate) fn new(pid: u32, exit: Exit) -> Self {
+        let stderr_tail = String::new();
+        Self { pid, exit, task: None, attempts: 0, fault: None, oom_likely: false, stderr_tail }
     }
 }
 
@@ -255,10 +308,13 @@ impl fmt::Display for Death {
             Some(task) => write!(f, " while it ran task {task}")?,
             None => f.write_str(" before it ran a task")?,
         }
-        match &self.fault {
-            Some(fault) => write!(f, ": the pool has ended it, since {fault}"),
-            None => Ok(()),
+        if self.attempts > 1 {
+            write!(f, ", the last of {} workers that the task has cost", self.attempts)?;
         }
+        if let Some(fault) = &self.fault {
+            write!(f, ": the pool has ended it, since {fault}")?;
+        }
+        if self.oom_likely { f.write_str(": memory has most likely run out") } else { Ok(()) }
     }
 }
 

@@ -12,7 +12,7 @@ mod wire;
 pub mod worker;
 
 pub use dispatch::Stats;
-pub use error::{Death, Error, Exit, Panic, Result};
+pub use error::{Death, Error, Exit, Limit, Panic, Result};
 pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,
 };

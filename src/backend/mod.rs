@@ -10,6 +10,7 @@ mod thread;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,12 +29,16 @@ pub(crate) use thread::Threads;
 pub(crate) struct WorkerId(pub(crate) u64);
 
 /// How all workers of a pool are to be.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Profile {
     pub(crate) configure: Configure,
     pub(crate) setup: Option<Setup>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) current_dir: Option<PathBuf>,
+    /// The end of what workers write to stderr is kept.
+    pub(crate) capture_stderr: bool,
+    /// How long a start may take.
+    pub(crate) start_timeout: Duration,
 }
 
 /// One worker to start.
@@ -50,6 +55,8 @@ pub(crate) struct Call {
     pub(crate) head: CallHead,
     pub(crate) task: Task,
     pub(crate) records: Bytes,
+    /// The board says which of its elements runs since when.
+    pub(crate) watched: bool,
 }
 
 /// How a worker ended.
@@ -58,6 +65,28 @@ pub(crate) struct End {
     pub(crate) exit: Exit,
     /// Why the pool itself has ended it, if it did for the worker's own fault.
     pub(crate) fault: Option<String>,
+    /// The kernel has most likely killed it for want of memory.
+    pub(crate) oom_likely: bool,
+    /// What it wrote to stderr last.
+    pub(crate) stderr_tail: String,
+}
+
+impl End {
+    /// An end of which only this is known.
+    pub(crate) fn new(exit: Exit) -> Self {
+        Self { exit, fault: None, oom_likely: false, stderr_tail: String::new() }
+    }
+}
+
+/// Whether a worker lives, as far as can be told without waiting for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Vitals {
+    /// It has answered since this was last looked at.
+    pub(crate) answered: bool,
+    /// Grows as it takes in what it was sent, and as it sends something.
+    pub(crate) moved: u64,
+    /// What it sent last ends in the middle of a frame.
+    pub(crate) mid_frame: bool,
 }
 
 /// Starts workers of one kind.
@@ -85,14 +114,27 @@ pub(crate) trait Link: Send + Sync {
     fn revoke(&self, slot: u8, call: u64) -> bool;
     /// Asks the task in this slot to end early.
     fn cancel(&self, slot: u8);
+    /// The watched element of a call that runs, and for how long it has.
+    fn running(&self, slot: u8, call: u64) -> Option<(u32, Duration)>;
+    /// The time of a watched element is over; false if it is finished.
+    fn expire(&self, slot: u8, element: u32) -> bool;
+    /// The worker will be ended for a watched element; false if that is finished.
+    fn condemn(&self, slot: u8, element: u32) -> bool;
     /// How far a call had come; settled only once the worker is gone.
     fn progress(&self, slot: u8, call: u64) -> Start;
     /// Results of a call that a dead worker had finished and not sent, behind the first `received`.
     fn unsent(&self, call: u64, received: u32) -> Option<(u32, Vec<u8>)>;
     /// Nothing more will come: the worker ends when it has done what was sent.
     fn stop(self: Arc<Self>);
+    /// Asks the worker's process to end.
+    fn interrupt(&self);
     /// Ends the worker now, whatever it does.
     fn kill(&self);
+    /// Notes why the worker is being killed: what it does no worker may do.
+    fn accuse(&self, why: String);
+    /// Asks for a sign of life.
+    fn ping(&self);
+    fn vitals(&self) -> Vitals;
 }
 
 /// What workers tell. Called from any thread, never while the pool holds its lock.

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::{Backend, Call, End, Events, Link, StartRequest, WorkerId};
+use super::{Backend, Call, End, Events, Link, StartRequest, Vitals, WorkerId};
 use crate::error::{Error, Exit, Result};
-use crate::os::{self, Board, SLOTS, Start};
+use crate::os::{self, Board, Running, SLOTS, Start};
 use crate::task::{self, Task};
-use crate::worker::{Context, Worker, execute};
+use crate::worker::{Context, Order, Worker, execute};
 
 /// The stack of a worker thread unless the builder says otherwise: that of a program's main thread.
 const STACK: usize = 8 << 20;
@@ -106,26 +107,26 @@ fn prepare(request: &StartRequest) -> Result<Arc<Context>> {
         pool: configure.name.clone(),
         depth: configure.depth,
     };
-    Ok(Context::new(worker, board, state))
+    Ok(Context::new(worker, board, state, None))
 }
 
 impl Server {
     fn run(self) {
         while let (false, Ok(call)) = (self.is_killed(), self.calls.recv()) {
-            let task = Ok(call.task);
-            let ran =
-                execute(&self.context, call.head, task, &call.records, self.max, &mut |reply, records| {
-                    if self.is_killed() {
-                        return Err(io::ErrorKind::BrokenPipe.into());
-                    }
-                    self.events.reply(self.worker, reply, records.into()).map_err(io::Error::other)
-                });
+            let Call { head, task, records, watched } = call;
+            let order = Order { head, task: Ok(task), payload: &records, watched, max: self.max };
+            let ran = execute(&self.context, &order, &mut |reply, records| {
+                if self.is_killed() {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                self.events.reply(self.worker, reply, records.into()).map_err(io::Error::other)
+            });
             if ran.is_err() {
                 break;
             }
         }
         if !self.killed.swap(true, Ordering::AcqRel) {
-            self.events.gone(self.worker, End { exit: Exit::Code(0), fault: None });
+            self.events.gone(self.worker, End::new(Exit::Code(0)));
         }
     }
 
@@ -161,6 +162,18 @@ impl Link for ThreadLink {
         self.context.board.cancel(slot.into());
     }
 
+    fn running(&self, slot: u8, call: u64) -> Option<(u32, Duration)> {
+        self.context.board.running(slot.into(), call).map(Running::so_far)
+    }
+
+    fn expire(&self, slot: u8, element: u32) -> bool {
+        self.context.board.expire(slot.into(), element)
+    }
+
+    fn condemn(&self, slot: u8, element: u32) -> bool {
+        self.context.board.condemn(slot.into(), element)
+    }
+
     fn progress(&self, slot: u8, call: u64) -> Start {
         self.context.board.progress(slot.into(), call)
     }
@@ -173,11 +186,25 @@ impl Link for ThreadLink {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// A thread gets no signals of its own; it was asked to end on its board.
+    fn interrupt(&self) {}
+
+    fn accuse(&self, _why: String) {
+        self.kill();
+    }
+
+    fn ping(&self) {}
+
+    /// A thread has no other life than this process, which asks.
+    fn vitals(&self) -> Vitals {
+        Vitals { answered: true, moved: 0, mid_frame: false }
+    }
+
     fn kill(&self) {
         (0..SLOTS).for_each(|slot| self.context.board.cancel(slot));
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
         if !self.killed.swap(true, Ordering::AcqRel) {
-            self.events.gone(self.worker, End { exit: Exit::Unknown, fault: None });
+            self.events.gone(self.worker, End::new(Exit::Unknown));
         }
     }
 }

@@ -22,7 +22,10 @@ pub(super) enum Effect {
     /// Only dropped, outside of the lock: what the caller left in it may use the pool when it is dropped.
     Forget(Arc<Unit>),
     Stop(Arc<dyn Link>),
+    Ping(Arc<dyn Link>),
+    Interrupt(Arc<dyn Link>),
     Kill(Arc<dyn Link>),
+    Accuse(Arc<dyn Link>, String),
     Abort(AbortHandle),
 }
 
@@ -41,7 +44,10 @@ impl Effect {
             Self::Fail { unit, error, first, elements } => unit.fail(error, first, elements),
             Self::Forget(unit) => drop(unit),
             Self::Stop(link) => link.stop(),
+            Self::Ping(link) => link.ping(),
+            Self::Interrupt(link) => link.interrupt(),
             Self::Kill(link) => link.kill(),
+            Self::Accuse(link, why) => link.accuse(why),
             Self::Abort(start) => start.abort(),
         }
     }

@@ -15,15 +15,17 @@ use tokio::task::AbortHandle;
 
 use super::effect::{Effect, Occasion};
 use super::lanes::LaneId;
-use super::ledger::{Action, Boards, Ledger, Phase, UnitId};
+use super::ledger::{Action, Ledger, Phase, Submission, UnitId};
 use super::limits::Limits;
+use super::links::Links;
 use super::lookout::Looking;
 use super::starting::Starting;
 use super::stats::Stats;
-use super::unit::{Piece, Pieces, Unit};
-use crate::backend::{Backend, Call, End, Events, Home, Link, Profile, WorkerId};
-use crate::error::{Death, Error, Exit, Result};
-use crate::os::{Start, background};
+use super::terms::{Rules, Terms};
+use super::unit::Unit;
+use crate::backend::{Backend, End, Events, Home, Link, Profile, WorkerId};
+use crate::error::{Death, Error, Result};
+use crate::os::background;
 use crate::wire::{Records, Reply};
 
 /// What an engine is made of.
@@ -33,6 +35,9 @@ pub(crate) struct EngineConfig {
     pub(crate) home: Arc<Home>,
     pub(crate) profile: Profile,
     pub(crate) limits: Limits,
+    pub(crate) rules: Rules,
+    /// The terms of calls that do not say otherwise.
+    pub(crate) terms: Terms,
 }
 
 pub(crate) struct Engine {
@@ -41,6 +46,7 @@ pub(crate) struct Engine {
     home: Arc<Home>,
     profile: Arc<Profile>,
     limits: Limits,
+    terms: Terms,
     /// Told when a worker comes or goes, or the pool changes as a whole.
     changed: watch::Sender<()>,
     next_id: AtomicU64,
@@ -48,16 +54,13 @@ pub(crate) struct Engine {
     this: Weak<Engine>,
 }
 
-struct State {
+pub(super) struct State {
     ledger: Ledger<Arc<Unit>>,
-    links: Links,
-    starts: HashMap<WorkerId, AbortHandle>,
-    /// When the timer that is set goes off.
-    timer: Option<Instant>,
+    pub(super) links: Links,
+    pub(super) starts: HashMap<WorkerId, AbortHandle>,
+    /// The timer that is set, and when it goes off.
+    timer: Option<(Instant, AbortHandle)>,
 }
-
-#[derive(Default)]
-struct Links(HashMap<WorkerId, Arc<dyn Link>>);
 
 /// A unit that was submitted.
 pub(crate) struct Ticket {
@@ -68,7 +71,10 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// Cancels the unit: unless it was settled already, its sink hears nothing more of it.
     pub(crate) fn cancel(&self) {
-        self.engine.act(Occasion::default(), |ledger, links, out| ledger.cancel(self.unit, links, out));
+        self.engine.act(Occasion::default(), |ledger, links, out| {
+            ledger.notice(Instant::now());
+            ledger.cancel(self.unit, links, out)
+        });
     }
 
     /// The worker it is on.
@@ -90,22 +96,24 @@ impl Drop for Hold {
     }
 }
 
-impl Boards for Links {
-    fn revoke(&self, worker: WorkerId, slot: u8, call: u64) -> bool {
-        self.0.get(&worker).is_some_and(|link| link.revoke(slot, call))
-    }
-
-    fn cancel(&self, worker: WorkerId, slot: u8) {
-        if let Some(link) = self.0.get(&worker) {
-            link.cancel(slot);
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
         }
+    }
+}
+
+impl State {
+    pub(super) fn link(&self, worker: WorkerId) -> Option<Arc<dyn Link>> {
+        self.links.0.get(&worker).map(Arc::clone)
     }
 }
 
 impl Engine {
     /// A pool whose workers are being started.
     pub(crate) fn start(config: EngineConfig) -> Arc<Self> {
-        let ledger = Ledger::new(config.workers);
+        let ledger = Ledger::new(config.workers, config.rules, Instant::now());
         let state = State { ledger, links: Links::default(), starts: HashMap::new(), timer: None };
         let busy_poll = Duration::from_nanos(config.profile.configure.busy_poll_ns);
         let engine = Arc::new_cyclic(|this| Self {
@@ -114,6 +122,7 @@ impl Engine {
             home: config.home,
             profile: Arc::new(config.profile),
             limits: config.limits,
+            terms: config.terms,
             changed: watch::Sender::new(()),
             next_id: AtomicU64::new(1),
             looking: Looking::new(busy_poll),
@@ -134,6 +143,11 @@ impl Engine {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The terms of calls that do not say otherwise.
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// The most bytes of one element's arguments or result.
@@ -176,10 +190,15 @@ impl Engine {
     pub(crate) fn submit(&self, unit: Unit, lane: LaneId, is_held: bool) -> Result<Ticket> {
         self.backend.check(unit.task)?;
         self.visit(false);
-        let unit = Arc::new(unit);
-        let (elements, bytes) = (unit.elements, unit.records.len());
+        let (elements, bytes, terms, start_by) =
+            (unit.elements, unit.records.len(), unit.terms, unit.start_by);
+        let task = Arc::new(unit);
+        let submission = Submission { task, lane, elements, bytes, terms, start_by, is_held };
         let unit = self.act(Occasion::default(), |ledger, _, out| {
-            ledger.submit(unit, lane, elements, bytes, is_held, out)
+            if terms.timeout.or(terms.queue_timeout).is_some() {
+                ledger.notice(Instant::now());
+            }
+            ledger.submit(submission, out)
         })?;
         Ok(Ticket { engine: self.this(), unit })
     }
@@ -199,9 +218,18 @@ impl Engine {
     /// Cancels everything and kills the workers.
     pub(crate) fn terminate(&self) {
         self.act(Occasion::default(), |ledger, _, out| {
+            ledger.notice(Instant::now());
             ledger.terminate(out, |unit| Error::Cancelled { task: unit.name() });
         });
         self.changed.send_replace(());
+    }
+
+    /// Cancels everything that has not started; how many elements that were.
+    pub(crate) fn cancel_pending(&self) -> u64 {
+        self.act(Occasion::default(), |ledger, links, out| {
+            ledger.notice(Instant::now());
+            ledger.cancel_pending(links, out, |unit| Error::Cancelled { task: unit.name() })
+        })
     }
 
     pub(crate) fn resize(&self, workers: usize) {
@@ -266,6 +294,9 @@ impl Engine {
         let mut actions = Vec::new();
         let mut state = self.lock();
         let State { ledger, links, .. } = &mut *state;
+        if ledger.keeps_time() {
+            ledger.notice(Instant::now());
+        }
         let result = event(ledger, links, &mut actions);
         let ends = *ledger.phase() != Phase::Open;
         let effects: Vec<_> =
@@ -279,45 +310,8 @@ impl Engine {
         result
     }
 
-    /// What an action comes to, with what only the lock protects done already.
-    fn prepare(&self, state: &mut State, action: Action<Arc<Unit>>, occasion: &Occasion) -> Option<Effect> {
-        match action {
-            Action::Start { worker, index } => {
-                self.start_worker(state, worker, index);
-                None
-            }
-            Action::Send { worker, head, task: unit, done } => {
-                let link = Arc::clone(state.links.0.get(&worker)?);
-                link.enter(head.slot, head.call);
-                unit.leave_queue();
-                let call = Call { head, task: unit.task, records: unit.records_from(done) };
-                Some(Effect::Send(link, call))
-            }
-            Action::Deliver { task: unit, first, reply } => {
-                let Reply { elements, elapsed_ns, .. } = reply;
-                let results = Pieces::Records(occasion.records.clone());
-                Some(Effect::Accept(unit, Piece { results, first, elements, elapsed_ns }))
-            }
-            Action::Died { task: unit, first, elements } => {
-                let unknown = || Death::new(0, Exit::Unknown, None);
-                let death = occasion.end.clone().unwrap_or_else(unknown);
-                let error = Error::WorkerDied(Death { task: Some(unit.name()), ..death });
-                Some(Effect::Fail { unit, error, first, elements })
-            }
-            Action::Fail { task: unit, first, elements, error } => {
-                Some(Effect::Fail { unit, error, first, elements })
-            }
-            Action::Forget { task: unit } => Some(Effect::Forget(unit)),
-            Action::Stop { worker } => state.links.0.get(&worker).map(Arc::clone).map(Effect::Stop),
-            Action::Kill { worker } => match state.starts.get(&worker) {
-                Some(start) => Some(Effect::Abort(start.clone())),
-                None => state.links.0.get(&worker).map(Arc::clone).map(Effect::Kill),
-            },
-        }
-    }
-
     /// Starts a worker on the background runtime. The start itself cannot run before the lock is free.
-    fn start_worker(&self, state: &mut State, worker: WorkerId, index: usize) {
+    pub(super) fn start_worker(&self, state: &mut State, worker: WorkerId, index: usize) {
         let Ok(background) = background() else { return };
         let starting = Starting { engine: self.this(), worker, outcome: None };
         let start = background.spawn(starting.run(index));
@@ -342,36 +336,44 @@ impl Engine {
             }
             Err(error) => {
                 self.lock().starts.remove(&worker);
-                self.act(Occasion::default(), |ledger, _, out| {
-                    ledger.lost(worker, error, Instant::now(), |_| Start::NotStarted, out);
+                self.act(Occasion::default(), |ledger, links, out| {
+                    ledger.notice(Instant::now());
+                    ledger.lost(worker, error, links, out);
                 });
             }
         }
         self.changed.send_replace(());
     }
 
+    /// Sets the timer for what the ledger has to do next, unless it is set for an earlier time already.
     fn set_timer(&self, state: &mut State) {
-        let next = state.ledger.next_tick();
-        let (Some(at), Ok(background)) = (next, background()) else { return };
-        if state.timer.is_some_and(|set| set <= at) {
+        if state.ledger.needs_pulse() {
+            state.ledger.set_pulse(Instant::now());
+        }
+        let Some(at) = state.ledger.next_tick() else { return };
+        if state.timer.as_ref().is_some_and(|(set, _)| *set <= at) {
             return;
         }
-        state.timer = Some(at);
+        let Ok(background) = background() else { return };
         let engine = Weak::clone(&self.this);
-        background.spawn(async move {
+        let timer = background.spawn(async move {
             tokio::time::sleep_until(at.into()).await;
             if let Some(engine) = engine.upgrade() {
                 engine.lock().timer = None;
-                engine.act(Occasion::default(), |ledger, _, out| ledger.tick(Instant::now(), out));
+                let now = Instant::now();
+                while engine.act(Occasion::default(), |ledger, links, out| ledger.tick(now, links, out)) {}
             }
         });
+        if let Some((_, later)) = state.timer.replace((at, timer.abort_handle())) {
+            later.abort();
+        }
     }
 
     /// Results that a dead worker had finished and not sent.
     fn recover(&self, worker: WorkerId) {
         let (calls, link) = {
             let state = self.lock();
-            (state.ledger.calls_of(worker), state.links.0.get(&worker).map(Arc::clone))
+            (state.ledger.calls_of(worker), state.link(worker))
         };
         let Some(link) = link else { return };
         for (head, received) in calls {
@@ -380,7 +382,9 @@ impl Engine {
             let fits = received.saturating_add(elements) <= head.elements;
             if fits && Records::new(&bytes).are_exactly(elements) {
                 let last = received + elements == head.elements;
-                let reply = Reply { call: head.call, slot: head.slot, elements, last, elapsed_ns: 0 };
+                let outgrown = false;
+                let reply =
+                    Reply { call: head.call, slot: head.slot, elements, last, outgrown, elapsed_ns: 0 };
                 let _checked = self.reply(worker, reply, bytes.into());
             }
         }
@@ -395,16 +399,15 @@ impl Events for Engine {
 
     fn gone(&self, worker: WorkerId, end: End) {
         self.recover(worker);
-        let link = self.lock().links.0.get(&worker).map(Arc::clone);
+        let link = self.lock().link(worker);
         let pid = link.as_ref().map_or(0, |link| link.id());
-        let death = Death { fault: end.fault, ..Death::new(pid, end.exit, None) };
+        let End { exit, fault, oom_likely, stderr_tail } = end;
+        let death = Death { fault, oom_likely, stderr_tail, ..Death::new(pid, exit) };
         let cause = Error::WorkerDied(death.clone());
         let occasion = Occasion { records: Bytes::new(), end: Some(death) };
-        self.act(occasion, |ledger, _, out| {
-            let progress = |head: crate::wire::CallHead| {
-                link.as_ref().map_or(Start::NotStarted, |link| link.progress(head.slot, head.call))
-            };
-            ledger.lost(worker, cause, Instant::now(), progress, out);
+        self.act(occasion, |ledger, links, out| {
+            ledger.notice(Instant::now());
+            ledger.lost(worker, cause, links, out);
         });
         // Only now: what was sent meanwhile has been entered on its board, and so is known not to have started.
         self.lock().links.0.remove(&worker);

@@ -5,9 +5,12 @@ mod engine;
 mod lanes;
 mod ledger;
 mod limits;
+mod links;
 mod lookout;
+mod prepare;
 mod starting;
 mod stats;
+mod terms;
 mod unit;
 
 pub use stats::Stats;
@@ -16,4 +19,5 @@ pub(crate) use engine::{Engine, EngineConfig, Hold, Ticket};
 pub(crate) use lanes::LaneId;
 pub(crate) use limits::{Limits, Permit};
 pub(crate) use lookout::Lookout;
+pub(crate) use terms::{Rules, Terms};
 pub(crate) use unit::{Piece, Pieces, Sink, Unit, task_name};

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::engine::Engine;
 use crate::backend::{Events, Link, StartRequest, WorkerId};
@@ -19,9 +20,18 @@ impl Starting {
         let (worker, profile) = (self.worker, Arc::clone(self.engine.profile()));
         let events: Arc<dyn Events> = Arc::<Engine>::clone(&self.engine);
         let request = StartRequest { worker, index, profile, events };
-        let outcome = self.engine.backend().start(request).await;
-        self.outcome = Some(outcome);
+        let (limit, prepares) = (request.profile.start_timeout, request.profile.setup.is_some());
+        // It runs on the background runtime, which has a clock. What was started ends with the future.
+        let outcome = tokio::time::timeout(limit, self.engine.backend().start(request)).await;
+        self.outcome = Some(outcome.unwrap_or_else(|_| Err(too_slow(limit, prepares))));
     }
+}
+
+fn too_slow(limit: Duration, prepares: bool) -> Error {
+    if prepares {
+        return Error::Initializer { cause: format!("it did not end within {limit:?}") };
+    }
+    Error::start("wait until it takes calls", io::ErrorKind::TimedOut.into())
 }
 
 impl Drop for Starting {

@@ -30,10 +30,16 @@ pub struct Stats {
     pub submitted: u64,
     /// Elements that have come back from their worker.
     pub completed: u64,
-    /// Elements whose worker died or whose pool broke.
+    /// Elements whose worker died, whose time was over, or whose pool broke.
     pub failed: u64,
+    /// Elements that ran again after their worker had died.
+    pub retried: u64,
     /// Elements that were cancelled, by their caller or with the pool.
     pub cancelled: u64,
-    /// Workers that ended without being told to.
+    /// Workers that ended without being told to, or that were ended since they gave no sign of life.
     pub deaths: u64,
+    /// Workers that ended since they had done as many tasks, or used as much memory, as they may.
+    pub recycled: u64,
+    /// Workers that did not end although they were killed, and were given up.
+    pub stuck: u64,
 }

@@ -1,11 +1,13 @@
 //! What is dispatched: a call, or a chunk of a map's elements, with the place its results go to.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::limits::Permit;
-use crate::error::Error;
+use super::terms::Terms;
+use crate::error::{Error, Limit};
 use crate::task::Task;
 use crate::wire::Records;
 
@@ -17,6 +19,9 @@ pub(crate) struct Unit {
     /// The arguments, one record an element.
     pub(crate) records: Bytes,
     pub(crate) elements: u32,
+    pub(crate) terms: Terms,
+    /// It fails if it has not started by then.
+    pub(crate) start_by: Option<Instant>,
     pub(crate) sink: Arc<dyn Sink>,
     /// Its place in a limited queue, given back when it is sent.
     pub(crate) permit: Mutex<Option<Permit>>,
@@ -58,13 +63,27 @@ impl Unit {
         task_name(self.task.name(), self.id)
     }
 
-    /// The records from element `done` on.
-    pub(crate) fn records_from(&self, done: u32) -> Bytes {
-        let mut records = Records::new(&self.records);
-        for _ in 0..done {
-            records.next();
+    /// The records of so many elements behind the first `done`.
+    pub(crate) fn records_of(&self, done: u32, elements: u32) -> Bytes {
+        if done == 0 && elements == self.elements {
+            return self.records.clone();
         }
-        self.records.slice_ref(records.rest())
+        let mut records = Records::new(&self.records);
+        let skipped = records.by_ref().take(done as usize).count();
+        debug_assert_eq!(skipped, done as usize, "a unit has as many records as elements");
+        let from_there = records.rest();
+        let taken = records.by_ref().take(elements as usize).count();
+        debug_assert_eq!(taken, elements as usize, "a unit has as many records as elements");
+        self.records.slice_ref(&from_there[..from_there.len() - records.rest().len()])
+    }
+
+    /// The error of elements that did not start or end in time.
+    pub(crate) fn timed_out(&self, limit: Limit) -> Error {
+        let after = match limit {
+            Limit::Queue => self.terms.queue_timeout,
+            Limit::Run | Limit::Wait => self.terms.timeout,
+        };
+        Error::TimedOut { task: self.name(), limit, after: after.unwrap_or_default() }
     }
 
     /// Gives its place in a limited queue back.

@@ -2,7 +2,7 @@
 //!
 //! One belongs to the crate alone. Children are watched and reaped there, so that neither depends on a runtime of the
 //! host that may end, stand still or never have existed, nor on what the host's code does. The other is for code of
-//! callers who have no multi-thread runtime: what drives their maps. And a thread without a runtime is for callbacks,
+//! callers who have no multi-thread runtime: what drives their maps. A third passes on what workers write to stderr. And a thread without a runtime is for callbacks,
 //! which may block: on a thread of a runtime that would stop others, perhaps the very one it waits for.
 
 use std::io;
@@ -28,6 +28,7 @@ struct Own {
 
 static BACKGROUND: Own = Own::new("multiprocess");
 static CALLERS: Own = Own::new("multiprocess-calls");
+static STDERR: Own = Own::new("multiprocess-stderr");
 
 /// The runtime that is the crate's alone.
 ///
@@ -36,6 +37,15 @@ static CALLERS: Own = Own::new("multiprocess-calls");
 /// The error of the operating system when the runtime or its thread cannot be made.
 pub(crate) fn background() -> io::Result<&'static Handle> {
     BACKGROUND.handle()
+}
+
+/// The runtime that passes on what workers write to stderr, and may wait for our own.
+///
+/// # Errors
+///
+/// As for [`background`].
+pub(super) fn stderr_runtime() -> io::Result<&'static Handle> {
+    STDERR.handle()
 }
 
 /// Where a caller's code runs that nobody polls: on the multi-thread runtime of this call, or on a thread of its own.

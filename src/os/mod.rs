@@ -14,7 +14,9 @@ compile_error!("`multiprocess` reads the program headers of 64-bit programs only
 mod background;
 #[cfg(target_os = "linux")]
 mod linux;
+mod stderr;
 
 pub(crate) use background::{background, callers_runtime, run_callback};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+pub(crate) use stderr::Stderr;

@@ -1,19 +1,23 @@
 //! One call as a lazy future.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
+use tokio_util::sync::CancellationToken;
 
 use super::cell::{ArcCell, Cell};
 use super::handle::TaskHandle;
 use super::outcome::Label;
+use super::wishes::{Wishes, until, wishes};
 use crate::dispatch::{Engine, LaneId, Permit, Unit};
-use crate::error::{Error, Result};
-use crate::os::callers_runtime;
+use crate::error::{Error, Limit, Result};
+use crate::os::{background, callers_runtime};
 use crate::task::{Arguments, Payload, Task, TaskFn};
 use crate::wire::put_record;
 
@@ -51,8 +55,10 @@ pub struct Apply<R: Payload> {
 enum Stage<R: Payload> {
     Prepared(Request<R>),
     /// Waits for a place in the queue.
-    Waiting(Request<R>, BoxFuture<'static, Permit>),
+    Waiting(Request<R>, BoxFuture<'static, Result<Permit>>),
     Started(TaskHandle<R>),
+    /// Fails without having been started.
+    Refused(Label, Error),
     /// While moving from one stage to the next.
     Moving,
 }
@@ -62,8 +68,11 @@ pub(super) struct Request<R> {
     task: Task,
     record: Result<Bytes>,
     permit: Option<Permit>,
-    cell: Arc<Cell<R>>,
-    id: u64,
+    label: Label,
+    wishes: Wishes,
+    /// It fails if it has not started by then; set when it begins to wait.
+    start_by: Option<Instant>,
+    value: PhantomData<fn() -> R>,
 }
 
 impl<R: Payload> Request<R> {
@@ -73,9 +82,11 @@ impl<R: Payload> Request<R> {
         Args: Arguments,
     {
         let task = Task::of(f);
-        let label = Label { name: task.name(), id: engine.fresh_id(), max: engine.max_frame() };
+        let wishes = Wishes::new(engine.terms());
+        let (name, id, max) = (task.name(), engine.fresh_id(), engine.max_frame());
+        let label = Label { name, id, max, timeout: wishes.terms.timeout };
         let record = encode(args, &label);
-        Self { task, record, permit: None, id: label.id, cell: Cell::new(label) }
+        Self { task, record, permit: None, label, wishes, start_by: None, value: PhantomData }
     }
 
     /// How many bytes its arguments take.
@@ -83,12 +94,18 @@ impl<R: Payload> Request<R> {
         self.record.as_ref().map_or(0, Bytes::len)
     }
 
+    /// From now on it waits, be it for a place in the queue or for a worker.
+    fn begin_to_wait(&mut self) {
+        self.start_by = self.start_by.or_else(|| self.wishes.start_by());
+    }
+
     /// Submits the call; every failure settles its cell.
-    fn submit(self, engine: &Arc<Engine>) {
-        let Self { task, record, permit, cell, id } = self;
-        let submitted = record.and_then(|records| {
-            let sink = Arc::new(ArcCell(Arc::clone(&cell)));
-            let unit = Unit { task, id, records, elements: 1, sink, permit: Mutex::new(permit) };
+    fn submit(self, engine: &Arc<Engine>, cell: &Arc<Cell<R>>) {
+        let Self { task, record, permit, label, wishes, start_by, .. } = self;
+        let submitted = wishes.check().and(record).and_then(|records| {
+            let sink = Arc::new(ArcCell(Arc::clone(cell)));
+            let (id, terms, permit) = (label.id, wishes.terms, Mutex::new(permit));
+            let unit = Unit { task, id, records, elements: 1, terms, start_by, sink, permit };
             engine.submit(unit, LaneId::CALLS, false)
         });
         match submitted {
@@ -98,36 +115,75 @@ impl<R: Payload> Request<R> {
     }
 
     /// Starts the call now. Where the queue is full, a task of its own waits for a place.
-    pub(super) fn start(self, engine: &Arc<Engine>) -> TaskHandle<R> {
-        let handle = TaskHandle::new(Arc::clone(&self.cell), Arc::clone(engine));
+    pub(super) fn start(mut self, engine: &Arc<Engine>) -> TaskHandle<R> {
+        self.label.timeout = self.wishes.terms.timeout;
+        self.begin_to_wait();
+        let cell = Cell::new(self.label.clone());
+        let handle = TaskHandle::new(Arc::clone(&cell), Arc::clone(engine));
+        cancel_with(&self.wishes, &cell);
         if self.permit.is_some() || engine.limits().is_unlimited() {
-            self.submit(engine);
+            self.submit(engine, &cell);
             return handle;
         }
         match engine.limits().try_acquire(self.size()) {
-            Ok(permit) => Self { permit: Some(permit), ..self }.submit(engine),
-            Err(_) => self.queue_up(Arc::clone(engine)),
+            Ok(permit) => Self { permit: Some(permit), ..self }.submit(engine, &cell),
+            Err(_) => self.queue_up(Arc::clone(engine), cell),
         }
         handle
     }
 
-    fn queue_up(self, engine: Arc<Engine>) {
+    fn queue_up(self, engine: Arc<Engine>, cell: Arc<Cell<R>>) {
         let (abort, registration) = AbortHandle::new_pair();
-        self.cell.waits(abort);
+        cell.waits(abort);
         let runtime = match callers_runtime() {
             Ok(runtime) => runtime,
             Err(cause) => {
-                self.cell.settle(Err(Error::start("start a thread to wait in", cause)));
+                cell.settle(Err(Error::start("start a thread to wait in", cause)));
                 return;
             }
         };
-        let place = engine.limits().clone().acquire(self.size());
+        let place = self.place(&engine);
         let waiting = async move {
-            let permit = place.await;
-            Self { permit: Some(permit), ..self }.submit(&engine);
+            match place.await {
+                Ok(permit) => Self { permit: Some(permit), ..self }.submit(&engine, &cell),
+                Err(error) => drop(cell.settle(Err(error))),
+            }
         };
         runtime.spawn(Abortable::new(waiting, registration));
     }
+
+    /// Waits for a place in the queue, as long as the caller does.
+    fn place(&self, engine: &Engine) -> BoxFuture<'static, Result<Permit>> {
+        let place = engine.limits().clone().acquire(self.size());
+        let (wishes, task, start_by) = (self.wishes.clone(), self.label.task(), self.start_by);
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                permit = place => Ok(permit),
+                () = wishes.cancelled() => Err(Error::Cancelled { task }),
+                () = until(start_by) => {
+                    let after = wishes.terms.queue_timeout.unwrap_or_default();
+                    Err(Error::TimedOut { task, limit: Limit::Queue, after })
+                }
+            }
+        })
+    }
+}
+
+/// Has the caller's token cancel a call, for as long as that takes.
+fn cancel_with<R: Payload>(wishes: &Wishes, cell: &Arc<Cell<R>>) {
+    let (Some(token), Ok(background)) = (wishes.token.clone(), background()) else { return };
+    if token.is_cancelled() {
+        cell.cancel();
+        return;
+    }
+    let cell = Arc::clone(cell);
+    background.spawn(async move {
+        tokio::select! {
+            () = token.cancelled() => drop(cell.cancel()),
+            () = std::future::poll_fn(|cx| cell.poll_settled(cx)) => {}
+        }
+    });
 }
 
 /// The arguments as the one record of a payload.
@@ -166,6 +222,21 @@ impl<R: Payload> Apply<R> {
         Ok(self)
     }
 
+    /// Sets an option, unless it is too late for that.
+    fn change(mut self, option: &'static str, change: impl FnOnce(&mut Wishes)) -> Self {
+        let label = match &mut self.stage {
+            Stage::Prepared(request) => {
+                change(&mut request.wishes);
+                return self;
+            }
+            Stage::Waiting(Request { label, .. }, _) | Stage::Refused(label, _) => label.clone(),
+            Stage::Started(handle) => handle.label().clone(),
+            Stage::Moving => unreachable!("no stage is left in between"),
+        };
+        self.stage = Stage::Refused(label, Error::option(option, "it is set after the first poll"));
+        self
+    }
+
     /// Starts the call now, whether or not the handle is awaited.
     ///
     /// # Examples
@@ -182,10 +253,15 @@ impl<R: Payload> Apply<R> {
         match self.stage {
             Stage::Prepared(request) | Stage::Waiting(request, _) => request.start(&self.engine),
             Stage::Started(handle) => handle.detach_on_drop(),
+            Stage::Refused(label, error) => TaskHandle::failed(label, error, self.engine),
             Stage::Moving => unreachable!("no stage is left in between"),
         }
     }
 }
+
+wishes!(Apply);
+
+impl<R: Payload> Unpin for Apply<R> {}
 
 impl<R: Payload> Future for Apply<R> {
     type Output = Result<R>;
@@ -198,14 +274,16 @@ impl<R: Payload> Future for Apply<R> {
                 {
                     self.stage = Stage::Started(request.start(&self.engine).abort_on_drop());
                 }
-                Stage::Prepared(request) => {
-                    let place = self.engine.limits().clone().acquire(request.size());
-                    self.stage = Stage::Waiting(request, Box::pin(place));
+                Stage::Prepared(mut request) => {
+                    request.begin_to_wait();
+                    let place = request.place(&self.engine);
+                    self.stage = Stage::Waiting(request, place);
                 }
                 Stage::Waiting(request, mut place) => match place.as_mut().poll(cx) {
-                    Poll::Ready(permit) => {
+                    Poll::Ready(Ok(permit)) => {
                         self.stage = Stage::Prepared(Request { permit: Some(permit), ..request });
                     }
+                    Poll::Ready(Err(error)) => self.stage = Stage::Refused(request.label, error),
                     Poll::Pending => {
                         self.stage = Stage::Waiting(request, place);
                         return Poll::Pending;
@@ -216,6 +294,7 @@ impl<R: Payload> Future for Apply<R> {
                     self.stage = Stage::Started(handle);
                     return polled;
                 }
+                Stage::Refused(_, error) => return Poll::Ready(Err(error)),
                 Stage::Moving => unreachable!("no stage is left in between"),
             }
         }

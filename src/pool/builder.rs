@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::front::Pool;
 use super::kind::{Kind, Processes};
 use crate::backend::{Backend, Home, Profile, Spawn, Threads};
-use crate::dispatch::{Engine, EngineConfig, Limits};
+use crate::dispatch::{Engine, EngineConfig, Limits, Rules, Terms};
 use crate::error::{Error, Result};
 use crate::task::{Arguments, Fallible, InitFn, Plain, Setup};
 use crate::wire::{Configure, DEFAULT_MAX, LARGEST_MAX};
@@ -20,6 +20,7 @@ use crate::worker::{depth, entered, is_unserved_worker};
 /// Pools may be nested this deep.
 const DEEPEST: u32 = 10;
 const DEFAULT_BUSY_POLL: Duration = Duration::from_micros(50);
+const DEFAULT_START_TIMEOUT: Duration = Duration::from_mins(1);
 /// The least that the kernel takes for a thread.
 const SMALLEST_STACK: usize = 16 * 1024;
 
@@ -53,6 +54,11 @@ pub struct Builder<K: Kind> {
     nice: i32,
     env: Vec<(OsString, OsString)>,
     current_dir: Option<PathBuf>,
+    pub(super) terms: Terms,
+    pub(super) rules: Rules,
+    pub(super) start_timeout: Duration,
+    pub(super) max_memory: Option<u64>,
+    capture_stderr: bool,
     kind: PhantomData<K>,
 }
 
@@ -70,6 +76,11 @@ impl<K: Kind> Builder<K> {
             nice: 0,
             env: Vec::new(),
             current_dir: None,
+            terms: Terms::default(),
+            rules: Rules::default(),
+            start_timeout: DEFAULT_START_TIMEOUT,
+            max_memory: None,
+            capture_stderr: true,
             kind: PhantomData,
         }
     }
@@ -247,19 +258,39 @@ impl<K: Kind> Builder<K> {
     /// # ; Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn build(self) -> Result<Pool<K>> {
-        self.check()?;
         let cores = available_parallelism().map_or(1, Into::into);
         let workers = self.workers.unwrap_or(cores);
+        self.check(workers)?;
         let home =
             Arc::new(Home::here().map_err(|cause| Error::start("start the background thread", cause))?);
         let limits = Limits::new(self.queue_limit, self.queue_bytes);
+        let (rules, terms) = (self.rules_of_kind(), self.terms);
         let profile = self.profile()?;
         let backend: Box<dyn Backend> =
             if K::ARE_THREADS { Box::new(Threads) } else { Box::new(Spawn::new(Arc::clone(&home))) };
-        Ok(Pool::from_engine(Engine::start(EngineConfig { workers, backend, home, profile, limits })))
+        Ok(Pool::from_engine(Engine::start(EngineConfig {
+            workers,
+            backend,
+            home,
+            profile,
+            limits,
+            rules,
+            terms,
+        })))
     }
 
-    fn check(&self) -> Result<()> {
+    /// A thread has no life of its own to give a sign of, and one that may be idle for so long need not be there at first.
+    fn rules_of_kind(&self) -> Rules {
+        let rules = self.rules;
+        Rules {
+            heartbeat: rules.heartbeat.filter(|_| !K::ARE_THREADS),
+            min_workers: rules.min_workers.or(rules.idle_timeout.map(|_| 0)),
+            ..rules
+        }
+    }
+
+    fn check(&self, workers: usize) -> Result<()> {
+        self.check_limits(workers)?;
         let zeroes = [
             ("workers", self.workers, "a pool has at least one worker"),
             ("queue_limit", self.queue_limit, "at least one call must be able to wait"),
@@ -285,6 +316,22 @@ impl<K: Kind> Builder<K> {
         Ok(())
     }
 
+    fn check_limits(&self, workers: usize) -> Result<()> {
+        let zeroes = [
+            ("timeout", self.terms.timeout == Some(Duration::ZERO), "a task needs some time"),
+            ("start_timeout", self.start_timeout.is_zero(), "a worker needs some time to start"),
+            ("max_tasks_per_child", self.rules.max_tasks == Some(0), "a worker runs at least one task"),
+            ("max_memory_per_child", self.max_memory == Some(0), "a worker needs some memory"),
+        ];
+        if let Some((name, _, why)) = zeroes.iter().find(|(_, is_zero, _)| *is_zero) {
+            return Err(Error::option(name, *why));
+        }
+        if self.rules.min_workers.is_some_and(|least| least > workers) {
+            return Err(Error::option("min_workers", format!("the pool has at most {workers} workers")));
+        }
+        Ok(())
+    }
+
     fn profile(self) -> Result<Profile> {
         let configure = Configure {
             name: self.name.unwrap_or_else(program_name),
@@ -294,10 +341,12 @@ impl<K: Kind> Builder<K> {
             stack_size: self.stack_size,
             nice: self.nice,
             busy_poll_ns: u64::try_from(self.busy_poll.as_nanos()).unwrap_or(u64::MAX),
+            max_memory: self.max_memory,
             initializer: None,
         };
         let setup = self.setup.transpose()?;
-        Ok(Profile { configure, setup, env: self.env, current_dir: self.current_dir })
+        let Self { env, current_dir, capture_stderr, start_timeout, .. } = self;
+        Ok(Profile { configure, setup, env, current_dir, capture_stderr, start_timeout })
     }
 }
 
@@ -347,6 +396,22 @@ impl Builder<Processes> {
     /// ```
     pub fn nice(mut self, by: i32) -> Self {
         self.nice = by;
+        self
+    }
+
+    /// Whether the end of what a worker writes to stderr is kept, for [`Death::stderr_tail`](crate::Death::stderr_tail). Default: true.
+    ///
+    /// Its stderr is a pipe then, whose bytes are passed on to this program's. Otherwise it has this program's stderr itself, be it a terminal.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = multiprocess::ProcessPool::builder().workers(1).capture_stderr(false).build()?;
+    /// # pool.blocking_shutdown()
+    /// # ; Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn capture_stderr(mut self, capture: bool) -> Self {
+        self.capture_stderr = capture;
         self
     }
 

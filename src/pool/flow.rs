@@ -13,10 +13,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
 use super::feed::{Chunk, Feed, Portion};
 use super::outcome::{Label, Results};
 use super::pace::{CHUNK_BYTES, MOST_AHEAD, Options, Pace};
 use super::window::{ChunkSink, Hub, Window};
+use super::wishes::Wishes;
 use crate::dispatch::{Engine, Hold, LaneId, Piece, Unit};
 use crate::error::{Error, Result};
 use crate::task::Task;
@@ -28,6 +32,9 @@ pub(super) struct Flow {
     lane: LaneId,
     feed: Box<dyn Feed>,
     options: Options,
+    wishes: Wishes,
+    /// Ready when the caller's token is cancelled; made when it is first waited for.
+    cancelled: Option<BoxFuture<'static, ()>>,
     pace: Pace,
     hub: Arc<Hub>,
     /// Chunks that are not settled, or whose results were not all taken, by their numbers.
@@ -50,7 +57,9 @@ pub(super) struct Flow {
 impl Flow {
     pub(super) fn new(engine: Arc<Engine>, task: Task, feed: Box<dyn Feed>) -> Self {
         let id = engine.fresh_id();
-        let label = Label { name: task.name(), id, max: engine.max_frame() };
+        let wishes = Wishes::new(engine.terms());
+        let (name, max) = (task.name(), engine.max_frame());
+        let label = Label { name, id, max, timeout: wishes.terms.timeout };
         Self {
             engine,
             task,
@@ -58,6 +67,8 @@ impl Flow {
             lane: LaneId(id),
             feed,
             options: Options::default(),
+            wishes,
+            cancelled: None,
             pace: Pace::default(),
             hub: Arc::default(),
             window: BTreeMap::new(),
@@ -120,6 +131,26 @@ impl Flow {
         self.options.buffer = Some(elements);
     }
 
+    pub(super) fn wish(&mut self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.wishes);
+        self.label.timeout = self.wishes.terms.timeout;
+    }
+
+    /// Gives everything up once the caller's token is cancelled.
+    fn heed_token(&mut self, cx: &mut Context<'_>) {
+        if self.ended && self.window.is_empty() {
+            return;
+        }
+        let Some(token) = &self.wishes.token else { return };
+        let cancelled =
+            self.cancelled.get_or_insert_with(|| Box::pin(CancellationToken::clone(token).cancelled_owned()));
+        if cancelled.as_mut().poll(cx).is_ready() {
+            (self.cancelled, self.wishes.token) = (None, None);
+            self.cancel();
+            self.push_failed(Error::Cancelled { task: self.label.task() });
+        }
+    }
+
     /// How many elements are certainly still to come.
     pub(super) fn remaining(&self) -> Option<usize> {
         self.feed.remaining()
@@ -128,8 +159,10 @@ impl Flow {
     /// Takes in what has come back, and reads and submits as much as may be under way. An option that cannot be, or a pool that takes
     /// nothing more, is one more failed element behind those that were submitted.
     pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
+        self.heed_token(cx);
         self.take_arrivals(Some(cx));
-        if let (false, Some(error)) = (self.ended, self.options.error()) {
+        let options = self.options.check().and_then(|()| self.wishes.check());
+        if let (false, Err(error)) = (self.ended, options) {
             self.fail(error);
         }
         while !self.ended && self.has_room() {
@@ -259,7 +292,8 @@ impl Flow {
             self.pace.largest = self.pace.largest.max(elements);
             let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number: self.next_number });
             let (task, id, permit) = (self.task, self.label.id, Mutex::default());
-            let unit = Unit { task, id, records: records.into(), elements, sink, permit };
+            let (terms, start_by) = (self.wishes.terms, self.wishes.start_by());
+            let unit = Unit { task, id, records: records.into(), elements, terms, start_by, sink, permit };
             let ticket = self.engine.submit(unit, self.lane, is_held)?;
             self.push(Window::new(Some(ticket), elements));
             self.held += elements as usize;
@@ -278,6 +312,9 @@ impl Flow {
     pub(super) fn cancel(&mut self) {
         self.ended = true;
         self.hold = None;
+        if let Some(arrived) = &mut self.arrived {
+            arrived.clear();
+        }
         for ticket in std::mem::take(&mut self.window).into_values().filter_map(|chunk| chunk.ticket) {
             ticket.cancel();
         }

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::builder::Builder;
 use super::kind::Kind;
+use super::wishes::within;
 use crate::dispatch::{Engine, Stats};
 use crate::error::{Error, Result};
 
@@ -195,6 +197,63 @@ impl<K: Kind> Pool<K> {
     pub async fn shutdown(&self) -> Result<()> {
         self.close();
         self.join().await
+    }
+
+    /// [Closes](Self::close) the pool, gives it so long to finish, and then [terminates](Self::terminate) what is left. True if nothing was left.
+    ///
+    /// What was cut off has failed with [`Error::Cancelled`](crate::Error::Cancelled). Waits until the workers are gone, which takes a few milliseconds more.
+    ///
+    /// # Errors
+    ///
+    /// None so far.
+    ///
+    /// # Cancel safety
+    ///
+    /// The pool stays closed, and is not terminated if this is given up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = multiprocess::ProcessPool::new(1)?;
+    /// let endless = pool.apply_async(|| -> u8 { loop { std::hint::spin_loop() } }, ());
+    /// assert!(!pool.shutdown_timeout(Duration::from_millis(50)).await?);
+    /// assert!(endless.await.is_err());
+    /// # Ok::<(), multiprocess::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn shutdown_timeout(&self, limit: Duration) -> Result<bool> {
+        self.close();
+        if let Some(joined) = within(limit, self.join()).await {
+            return joined.map(|()| true);
+        }
+        self.terminate();
+        self.join().await.map(|()| false)
+    }
+
+    /// Cancels every call and element that has not started: they fail with [`Error::Cancelled`](crate::Error::Cancelled). What runs goes on. Returns how many that were.
+    ///
+    /// A map fails with it; a stream goes on reading its input, unless the pool is closed. Python's `shutdown(cancel_futures=True)` is `close`, this, and `join`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = multiprocess::ProcessPool::new(1)?;
+    /// let calls: Vec<_> = (0..100).map(|n| pool.apply_async(|n: u64| n, (n,))).collect();
+    /// pool.close();
+    /// let cancelled = pool.cancel_pending();
+    /// pool.join().await?;
+    /// let results = futures::future::join_all(calls).await;
+    /// assert_eq!(results.iter().filter(|result| result.is_err()).count() as u64, cancelled);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[expect(clippy::must_use_candidate, reason = "most callers need not know")]
+    pub fn cancel_pending(&self) -> u64 {
+        self.engine().cancel_pending()
     }
 
     /// Waits until all workers take calls. There is no need to: calls can be made at once.

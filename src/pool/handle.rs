@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::blocking::block_on;
 use super::cell::Cell;
+use super::outcome::Label;
+use super::wishes::within;
 use crate::dispatch::{Engine, Lookout};
-use crate::error::{Error, Result};
-use crate::os::background;
+use crate::error::{Error, Limit, Result};
 use crate::task::Payload;
 
 /// The number of a call, unique within its pool. Errors name it.
@@ -73,6 +74,17 @@ pub struct TaskHandle<R: Payload> {
 impl<R: Payload> TaskHandle<R> {
     pub(super) fn new(cell: Arc<Cell<R>>, engine: Arc<Engine>) -> Self {
         Self { cell, engine, abort_on_drop: false, lookout: Lookout::default() }
+    }
+
+    /// The handle of a call that failed before it was made.
+    pub(super) fn failed(label: Label, error: Error, engine: Arc<Engine>) -> Self {
+        let cell = Cell::new(label);
+        cell.settle(Err(error));
+        Self::new(cell, engine)
+    }
+
+    pub(super) fn label(&self) -> &Label {
+        self.cell.label()
     }
 
     /// Lets the call go on when the handle is dropped, as it does at first.
@@ -266,7 +278,7 @@ impl<R: Payload> TaskHandle<R> {
         match taken {
             Some(Some(result)) => result,
             Some(None) => Err(Error::Taken { task: task() }),
-            None => Err(Error::TimedOut { task: task(), after: limit }),
+            None => Err(Error::TimedOut { task: task(), limit: Limit::Wait, after: limit }),
         }
     }
 
@@ -287,23 +299,6 @@ impl<R: Payload> TaskHandle<R> {
     pub fn blocking_get(self) -> Result<R> {
         self.engine.visit(true);
         block_on(self)
-    }
-}
-
-/// Waits with the crate's own clock, which goes under any executor.
-async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let sleep = {
-        let background = background().expect("a pool has started the background runtime");
-        let _inside = background.enter();
-        // A limit beyond what the clock can hold is no limit.
-        let end = tokio::time::Instant::now().checked_add(limit);
-        end.map(tokio::time::sleep_until)
-    };
-    let Some(sleep) = sleep else { return Some(future.await) };
-    tokio::select! {
-        biased;
-        output = future => Some(output),
-        () = sleep => None,
     }
 }
 

@@ -4,13 +4,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::Stream;
 use futures::stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::blocking::block_on;
 use super::flow::Flow;
 use super::outcome::Results;
+use super::wishes::{Wishes, wishes};
 use crate::error::Result;
 use crate::task::Payload;
 
@@ -95,6 +98,11 @@ impl<R: Payload> Imap<R> {
         self
     }
 
+    fn change(mut self, _option: &'static str, change: impl FnOnce(&mut Wishes)) -> Self {
+        self.flow.wish(change);
+        self
+    }
+
     fn next_result(&mut self) -> Option<Result<R>> {
         loop {
             if let Some(result) = self.current.as_mut().and_then(|results| results.next(self.flow.label())) {
@@ -106,6 +114,8 @@ impl<R: Payload> Imap<R> {
         }
     }
 }
+
+wishes!(Imap);
 
 impl<R: Payload> Unpin for Imap<R> {}
 
@@ -187,6 +197,14 @@ impl<R: Payload> BlockingImap<R> {
         Self(self.0.buffer(elements))
     }
 }
+
+impl<R: Payload> BlockingImap<R> {
+    fn change(self, option: &'static str, change: impl FnOnce(&mut Wishes)) -> Self {
+        Self(self.0.change(option, change))
+    }
+}
+
+wishes!(BlockingImap);
 
 impl<R: Payload> Iterator for BlockingImap<R> {
     type Item = Result<R>;

@@ -5,12 +5,15 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::{AbortHandle, Abortable};
+use tokio_util::sync::CancellationToken;
 
 use super::cell::{Cell, Stop};
 use super::flow::Flow;
 use super::handle::TaskHandle;
+use super::wishes::{Wishes, wishes};
 use crate::error::{Error, Result};
 use crate::os::callers_runtime;
 use crate::task::Payload;
@@ -95,6 +98,11 @@ impl<R: Payload> Map<R> {
         self
     }
 
+    fn change(mut self, _option: &'static str, change: impl FnOnce(&mut Wishes)) -> Self {
+        self.flow.wish(change);
+        self
+    }
+
     /// Starts the map now, driven by a task of its own, whether or not the handle is awaited.
     ///
     /// # Examples
@@ -160,6 +168,8 @@ impl<R: Payload> Map<R> {
         Ok(took_some)
     }
 }
+
+wishes!(Map);
 
 impl<R: Payload> Unpin for Map<R> {}
 

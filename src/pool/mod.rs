@@ -4,6 +4,7 @@ mod apply;
 mod blocking;
 mod blocking_calls;
 mod builder;
+mod builder_limits;
 mod calls;
 mod cell;
 mod feed;
@@ -16,6 +17,7 @@ mod map;
 mod outcome;
 mod pace;
 mod window;
+mod wishes;
 
 pub use apply::Apply;
 pub use builder::Builder;

@@ -1,9 +1,11 @@
 //! From the records of a reply to values and errors.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::dispatch::{Piece, Pieces, task_name};
-use crate::error::{Error, Panic, Result};
+use crate::error::{Error, Limit, Panic, Result};
 use crate::task::Payload;
 use crate::wire::{Failure, Records, decode};
 
@@ -13,6 +15,8 @@ pub(super) struct Label {
     pub(super) name: &'static str,
     pub(super) id: u64,
     pub(super) max: usize,
+    /// How long it may run.
+    pub(super) timeout: Option<Duration>,
 }
 
 impl Label {
@@ -35,6 +39,9 @@ impl Label {
             Failure::TooLarge { size } => Error::TooLarge { what: "the result", task, size, max: self.max },
             Failure::Foreign(why) => Error::Incompatible { why: format!("task {task}: {why}") },
             Failure::Cancelled => Error::Cancelled { task },
+            Failure::TimedOut => {
+                Error::TimedOut { task, limit: Limit::Run, after: self.timeout.unwrap_or_default() }
+            }
         }
     }
 

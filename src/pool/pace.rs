@@ -1,6 +1,6 @@
 //! How much of a map's input travels at once, and how much is under way.
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// A chunk is meant to keep a worker this long.
 const CHUNK_NS: u64 = 1_000_000;
@@ -23,11 +23,14 @@ pub(super) struct Options {
 
 impl Options {
     /// What is wrong with them.
-    pub(super) fn error(self) -> Option<Error> {
+    pub(super) fn check(self) -> Result<()> {
         if self.chunksize == Some(0) {
-            return Some(Error::option("chunksize", "a chunk has at least one element"));
+            return Err(Error::option("chunksize", "a chunk has at least one element"));
         }
-        (self.buffer == Some(0)).then(|| Error::option("buffer", "at least one element must be under way"))
+        if self.buffer == Some(0) {
+            return Err(Error::option("buffer", "at least one element must be under way"));
+        }
+        Ok(())
     }
 }
 

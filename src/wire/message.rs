@@ -40,6 +40,8 @@ pub(crate) struct Configure {
     pub(crate) nice: i32,
     /// How long the worker polls its pipe before it blocks, in nanoseconds.
     pub(crate) busy_poll_ns: u64,
+    /// A worker that has this much memory in use after a task takes no more tasks.
+    pub(crate) max_memory: Option<u64>,
     /// What runs first.
     pub(crate) initializer: Option<Initializer>,
 }
@@ -56,6 +58,8 @@ pub(crate) struct Initializer {
 pub(crate) struct Run {
     pub(crate) head: CallHead,
     pub(crate) task: TaskRef,
+    /// The pool keeps an eye on each element: it may run out of time, or have its worker ended.
+    pub(crate) watched: bool,
 }
 
 /// Which call it is.
@@ -98,6 +102,8 @@ pub(crate) struct Reply {
     pub(crate) elements: u32,
     /// Nothing more will come of this call.
     pub(crate) last: bool,
+    /// The worker uses more memory than it may and takes no more tasks; what is left of the call is for another one.
+    pub(crate) outgrown: bool,
     /// Time since the call started.
     pub(crate) elapsed_ns: u64,
 }
@@ -111,6 +117,7 @@ pub(crate) enum Failure {
     TooLarge { size: usize },
     Foreign(String),
     Cancelled,
+    TimedOut,
 }
 
 /// Takes the message off the front of a frame; the payload is what is left.

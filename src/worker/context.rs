@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::os::{Board, SLOTS};
+use crate::os::{Board, Resident, SLOTS};
 use crate::task::State;
 
 /// The worker that runs the current task.
@@ -47,7 +47,16 @@ pub(crate) struct Context {
     pub(crate) worker: Worker,
     pub(crate) board: Board,
     pub(crate) state: Option<State>,
+    /// Where the process may take only so much memory.
+    limit: Option<MemoryLimit>,
     slot: AtomicUsize,
+}
+
+/// How much memory the process has in use, and how much it may.
+#[derive(Debug)]
+pub(crate) struct MemoryLimit {
+    pub(crate) resident: Resident,
+    pub(crate) bytes: u64,
 }
 
 thread_local! {
@@ -57,8 +66,13 @@ thread_local! {
 static OF_PROCESS: OnceLock<Arc<Context>> = OnceLock::new();
 
 impl Context {
-    pub(crate) fn new(worker: Worker, board: Board, state: Option<State>) -> Arc<Self> {
-        Arc::new(Self { worker, board, state, slot: AtomicUsize::new(SLOTS) })
+    pub(crate) fn new(
+        worker: Worker,
+        board: Board,
+        state: Option<State>,
+        limit: Option<MemoryLimit>,
+    ) -> Arc<Self> {
+        Arc::new(Self { worker, board, state, limit, slot: AtomicUsize::new(SLOTS) })
     }
 
     /// Makes this the worker of the current thread.
@@ -69,6 +83,11 @@ impl Context {
     /// Makes this the worker of all threads of the process.
     pub(crate) fn enter_process(self: &Arc<Self>) {
         let _first = OF_PROCESS.set(Arc::clone(self));
+    }
+
+    /// The process uses more memory than it may.
+    pub(super) fn is_outgrown(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| limit.resident.bytes() > limit.bytes)
     }
 
     /// The call in this slot is the one that runs; `SLOTS` is none.
@@ -106,9 +125,9 @@ pub fn current() -> Option<Worker> {
     with(|context| context.worker.clone())
 }
 
-/// True if the caller of the current task no longer wants its result, so that the task may as well end early.
+/// True if the caller of the current task no longer wants its result, or its time is over, so that the task may as well end early.
 ///
-/// A task that never asks runs to its end. Costs a few nanoseconds. False outside of tasks.
+/// A task that never asks runs to its end, or until its worker is ended for it. Costs a few nanoseconds. False outside of tasks.
 ///
 /// # Examples
 ///
@@ -123,7 +142,7 @@ pub fn current() -> Option<Worker> {
 pub fn is_cancelled() -> bool {
     with(|context| {
         let slot = context.slot.load(Ordering::Relaxed);
-        slot < SLOTS && context.board.is_cancelled(slot)
+        slot < SLOTS && context.board.is_unwanted(slot)
     })
     .unwrap_or(false)
 }

@@ -2,16 +2,30 @@
 //!
 //! 1. An element is begun on the board before any of its code runs, so that a crash is laid to the right one.
 //! 2. What is finished and not sent yet stands on the board too, so that a crash takes no finished result along.
+//! 3. An element whose time was over fails, whatever it comes to; a worker that is condemned goes no further.
 
 use std::io;
 
 use super::context::Context;
-use crate::os::{Board, SLOTS, monotonic_ns};
+use crate::os::{Board, Finish, SLOTS, monotonic_ns};
 use crate::task::Task;
 use crate::wire::{CallHead, Failure, Records, Reply, failed_record, put_record};
 
 /// Sends one reply with its records.
 pub(crate) type Send<'a> = &'a mut dyn FnMut(Reply, Vec<u8>) -> io::Result<()>;
+
+/// A call as its worker gets it.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) head: CallHead,
+    pub(crate) task: Result<Task, String>,
+    /// One record an element.
+    pub(crate) payload: &'a [u8],
+    /// The pool keeps an eye on each element.
+    pub(crate) watched: bool,
+    /// The most bytes of a result.
+    pub(crate) max: usize,
+}
 
 /// The results of a call that were not sent yet.
 struct Results<'a> {
@@ -23,40 +37,39 @@ struct Results<'a> {
     /// Elements in `out`, and those that were sent before.
     pending: u32,
     sent: u32,
+    outgrown: bool,
 }
 
 /// Runs a call, unless it was taken back.
 ///
 /// # Errors
 ///
-/// That of `send`.
-pub(crate) fn execute(
-    context: &Context,
-    call: CallHead,
-    task: Result<Task, String>,
-    payload: &[u8],
-    max: usize,
-    send: Send<'_>,
-) -> io::Result<()> {
-    let started_ns = monotonic_ns();
+/// That of `send`, or that the worker is condemned.
+pub(crate) fn execute(context: &Context, order: &Order<'_>, send: Send<'_>) -> io::Result<()> {
+    let (call, board) = (order.head, &context.board);
     let slot = usize::from(call.slot);
-    if slot >= SLOTS || !context.board.start(slot, call.call, started_ns) {
+    if slot >= SLOTS || !board.start(slot, call.call) {
         return Ok(());
     }
     context.runs(slot);
-    let mut results =
-        Results { call, board: &context.board, started_ns, max, out: Vec::new(), pending: 0, sent: 0 };
-    results.open();
-    let mut records = Records::new(payload);
+    let mut results = Results::new(order, board);
+    let mut records = Records::new(order.payload);
     for number in 1..=call.elements {
-        context.board.begin(slot, number);
+        board.begin(slot, number, order.watched.then(monotonic_ns));
         let start = results.out.len();
-        let cancelled = number > 1 && context.board.is_cancelled(slot);
+        let cancelled = number > 1 && board.is_cancelled(slot);
         let record = records.next().map(|record| record.bytes);
-        if let Err(failure) = one(&task, record, cancelled, &mut results.out) {
+        if let Err(failure) = one(&order.task, record, cancelled, &mut results.out) {
             failed_record(&mut results.out, &failure);
         }
-        results.added(start, number == call.elements, send)?;
+        if order.watched {
+            results.finish(board.finish(slot, number), start)?;
+        }
+        results.outgrown = context.is_outgrown();
+        results.added(start, number == call.elements || results.outgrown, send)?;
+        if results.outgrown {
+            break;
+        }
     }
     context.runs(SLOTS);
     Ok(())
@@ -76,10 +89,32 @@ fn one(
     put_record(out, |out| task.call(input, out))
 }
 
-impl Results<'_> {
+impl<'a> Results<'a> {
+    fn new(order: &Order<'_>, board: &'a Board) -> Self {
+        let (call, max) = (order.head, order.max);
+        let started_ns = monotonic_ns();
+        let results =
+            Self { call, board, started_ns, max, out: Vec::new(), pending: 0, sent: 0, outgrown: false };
+        results.open();
+        results
+    }
+
     fn open(&self) {
         if self.call.elements > 1 {
             self.board.open_results(self.call.call, self.sent);
+        }
+    }
+
+    /// What becomes of the watched element whose record was appended at `start`.
+    fn finish(&mut self, finish: Finish, start: usize) -> io::Result<()> {
+        match finish {
+            Finish::InTime => Ok(()),
+            Finish::Late => {
+                self.out.truncate(start);
+                failed_record(&mut self.out, &Failure::TimedOut);
+                Ok(())
+            }
+            Finish::Condemned => Err(io::Error::new(io::ErrorKind::Interrupted, "the pool ends this worker")),
         }
     }
 
@@ -110,6 +145,7 @@ impl Results<'_> {
             slot: self.call.slot,
             elements: self.pending,
             last,
+            outgrown: self.outgrown && last,
             elapsed_ns: monotonic_ns().saturating_sub(self.started_ns),
         };
         send(reply, std::mem::take(&mut self.out))?;

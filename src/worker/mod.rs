@@ -11,4 +11,4 @@ pub use context::{Worker, current, is_cancelled, state};
 pub(crate) use context::{Context, depth};
 pub use enter::init;
 pub(crate) use enter::{ENV, Setup, Token, entered, is_unserved_worker};
-pub(crate) use execute::execute;
+pub(crate) use execute::{Order, execute};

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use tokio_util::codec::Decoder as _;
 
-use super::context::{Context, Worker};
+use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
-use super::execute::execute;
-use crate::os::{self, Board, Image};
+use super::execute::{self, execute};
+use crate::os::{self, Board, Image, Resident};
 use crate::task::{self, Task};
 use crate::wire::{
     Codec, Configure, Frame, LARGEST_MAX, Order, PROTOCOL, Report, Run, TaskRef, codec, split,
@@ -62,7 +62,7 @@ pub(super) fn serve(control: OwnedFd, orders: OwnedFd, reports: OwnedFd, board: 
 fn start_lifeline(control: OwnedFd) {
     let lifeline = thread::Builder::new().name("lifeline".into()).stack_size(LIFELINE_STACK);
     let started = lifeline.spawn(move || {
-        os::wait_for_end(control);
+        os::echo_until_end(control);
         os::leave_at_once(os::LIFELINE_LOST)
     });
     if let Err(error) = started {
@@ -112,7 +112,12 @@ impl Server {
                 }
             }
         };
-        let context = Context::new(worker, board, state);
+        let limit = configure.max_memory.map(|bytes| {
+            let resident = Resident::new();
+            let resident = resident.unwrap_or_else(|error| give_up("measure its memory", &error));
+            MemoryLimit { resident, bytes }
+        });
+        let context = Context::new(worker, board, state, limit);
         context.enter_thread();
         context.enter_process();
         let served = self.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context));
@@ -138,10 +143,9 @@ impl Server {
 
     fn run_task(&mut self, context: &Context, run: &Run, payload: &[u8]) -> io::Result<()> {
         let task = self.task(&run.task);
-        let (reports, max) = (&self.reports, self.max);
-        execute(context, run.head, task, payload, max, &mut |reply, records| {
-            write(reports, &Report::Reply(reply), records)
-        })
+        let order = execute::Order { head: run.head, task, payload, watched: run.watched, max: self.max };
+        let reports = &self.reports;
+        execute(context, &order, &mut |reply, records| write(reports, &Report::Reply(reply), records))
     }
 
     /// The task of a reference; one that comes in full is noted even if its call was taken back.

@@ -26,6 +26,7 @@ pub struct Reply {
     pub slot: u8,
     pub elements: u64,
     pub last: u8,
+    pub outgrown: u8,
     pub elapsed_ns: u64,
     /// What stands behind the message.
     pub records: Vec<u8>,
@@ -35,7 +36,7 @@ impl Reply {
     /// The right reply of the task that runs, with one small number as its result.
     pub fn honest(result: u8) -> Self {
         let Running { call, slot } = running();
-        Self { call, slot, elements: 1, last: 1, elapsed_ns: 1_000, records: record(&[result]) }
+        Self { call, slot, elements: 1, last: 1, outgrown: 0, elapsed_ns: 1_000, records: record(&[result]) }
     }
 
     pub fn frame(&self) -> Vec<u8> {
@@ -44,6 +45,7 @@ impl Reply {
         message.push(self.slot);
         message.extend(varint(self.elements));
         message.push(self.last);
+        message.push(self.outgrown);
         message.extend(varint(self.elapsed_ns));
         message.extend(&self.records);
         frame(&message)

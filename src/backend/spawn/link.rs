@@ -8,6 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use tokio_util::codec::Decoder as _;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Flushed, Outbox};
-use crate::backend::{Call, End, Events, Home, Link, StartRequest, WorkerId};
+use super::start::Ends;
+use crate::backend::{Call, End, Events, Home, Link, StartRequest, Vitals, WorkerId};
 use crate::error::Exit;
-use crate::os::{self, Board, Killer, Start, background};
+use crate::os::{self, Board, Killer, OomKills, Running, SIGKILL, Start, Stderr, background};
 use crate::wire::{Codec, Frame, Order, Records, Report, Run, codec, split};
 
 /// A worker that closes its pipe and does not end within this time is killed.
@@ -30,13 +32,17 @@ pub(super) struct SpawnLink {
     worker: WorkerId,
     pid: u32,
     killer: Killer,
+    /// The pool has sent it a signal.
+    killed: AtomicBool,
     /// The worker ends when this does.
-    _control: OwnedFd,
+    control: OwnedFd,
     orders: OwnedFd,
     outbox: Mutex<Outbox>,
     reports: OnceLock<Receiver>,
     inbox: Mutex<Inbox>,
     board: Board,
+    /// Where that is captured.
+    stderr: Option<Arc<Stderr>>,
     events: Arc<dyn Events>,
     home: Arc<Home>,
     /// Told when the worker is gone, so that readers end whoever else holds the pipe.
@@ -47,6 +53,8 @@ struct Inbox {
     buffer: BytesMut,
     codec: Codec,
     state: InboxState,
+    /// Bytes that have come so far.
+    read: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -62,23 +70,24 @@ impl SpawnLink {
     pub(super) fn new(
         pid: u32,
         killer: Killer,
-        control: OwnedFd,
-        orders: OwnedFd,
-        board: Board,
+        ends: Ends,
         request: &StartRequest,
         home: Arc<Home>,
     ) -> Arc<Self> {
         let codec = codec(request.profile.configure.max_frame);
+        let Ends { control, orders, board, stderr } = ends;
         Arc::new(Self {
             worker: request.worker,
             pid,
             killer,
-            _control: control,
+            killed: AtomicBool::new(false),
+            control,
             orders,
             outbox: Mutex::default(),
             reports: OnceLock::new(),
-            inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open }),
+            inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open, read: 0 }),
             board,
+            stderr,
             events: Arc::clone(&request.events),
             home,
             gone: CancellationToken::new(),
@@ -154,7 +163,8 @@ impl SpawnLink {
                     self.end_inbox(inbox);
                     Ok(())
                 }
-                Ok(_) => {
+                Ok(read) => {
+                    inbox.read += read as u64;
                     let is_empty = inbox.buffer.len() < inbox.buffer.capacity();
                     match self.deliver(inbox) {
                         // The pipe had no more than that, and what comes next is told anew.
@@ -189,7 +199,7 @@ impl SpawnLink {
     /// The worker must not be trusted any more, or cannot be heard.
     fn close_inbox(&self, inbox: &mut Inbox, why: String) {
         inbox.state = InboxState::Violated(why);
-        self.killer.kill();
+        self.kill();
     }
 
     /// The worker has closed its end: it is ending, or it is made to.
@@ -214,7 +224,10 @@ impl SpawnLink {
             InboxState::Open | InboxState::Ended => None,
         };
         self.gone.cancel();
-        self.events.gone(self.worker, End { exit, fault });
+        let by_others = exit == Exit::Signal(SIGKILL) && !self.killed.load(Ordering::Relaxed);
+        let oom_likely = by_others && OomKills::of_this_process().take_one();
+        let stderr_tail = self.stderr.as_ref().map(|stderr| stderr.tail()).unwrap_or_default();
+        self.events.gone(self.worker, End { exit, fault, oom_likely, stderr_tail });
     }
 }
 
@@ -242,7 +255,7 @@ impl Link for SpawnLink {
 
     fn send(self: Arc<Self>, call: Call) {
         let mut outbox = self.outbox();
-        let run = Run { head: call.head, task: outbox.reference(call.task) };
+        let run = Run { head: call.head, task: outbox.reference(call.task), watched: call.watched };
         outbox.push(Frame::new(&Order::Run(run), call.records));
         self.flush(&mut outbox);
     }
@@ -262,6 +275,18 @@ impl Link for SpawnLink {
         self.board.cancel(slot.into());
     }
 
+    fn running(&self, slot: u8, call: u64) -> Option<(u32, Duration)> {
+        self.board.running(slot.into(), call).map(Running::so_far)
+    }
+
+    fn expire(&self, slot: u8, element: u32) -> bool {
+        self.board.expire(slot.into(), element)
+    }
+
+    fn condemn(&self, slot: u8, element: u32) -> bool {
+        self.board.condemn(slot.into(), element)
+    }
+
     fn progress(&self, slot: u8, call: u64) -> Start {
         self.board.progress(slot.into(), call)
     }
@@ -274,8 +299,29 @@ impl Link for SpawnLink {
         self.post(Frame::new(&Order::Stop, bytes::Bytes::new()));
     }
 
+    fn interrupt(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+        self.killer.interrupt();
+    }
+
     fn kill(&self) {
+        self.killed.store(true, Ordering::Relaxed);
         self.killer.kill();
+    }
+
+    fn accuse(&self, why: String) {
+        self.close_inbox(&mut self.inbox(), why);
+    }
+
+    fn ping(&self) {
+        os::call_out(&self.control);
+    }
+
+    fn vitals(&self) -> Vitals {
+        let taken = self.outbox().written.saturating_sub(os::unread(&self.orders));
+        let inbox = self.inbox();
+        let mid_frame = !inbox.buffer.is_empty();
+        Vitals { answered: os::was_echoed(&self.control), moved: taken.wrapping_add(inbox.read), mid_frame }
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Outbox {
     /// The worker is gone, or told that nothing more will come.
     pub(super) closed: bool,
     known: HashMap<usize, u32>,
+    /// Bytes that the pipe took so far.
+    pub(super) written: u64,
 }
 
 /// What a flush came to.
@@ -71,6 +73,7 @@ impl Outbox {
         let parts: [IoSlice<'_>; 4] =
             std::array::from_fn(|index| IoSlice::new(self.waiting.get(index).map_or(&[], |part| part)));
         let mut written = os::write_some(pipe, &parts[..self.waiting.len().min(parts.len())])?;
+        self.written += written as u64;
         while let Some(first) = self.waiting.front_mut() {
             if written < first.len() {
                 first.advance(written);

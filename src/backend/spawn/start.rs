@@ -28,53 +28,64 @@ use tokio_util::codec::FramedRead;
 use super::link::SpawnLink;
 use crate::backend::{Home, Profile, StartRequest};
 use crate::error::{Death, Error, Exit, Result};
-use crate::os::{self, Board, Image, Launch};
+use crate::os::{self, Board, Image, Launch, OomKills, Stderr};
 use crate::wire::{Codec, Configure, Frame, Initializer, Order, PROTOCOL, Report, codec, split};
 use crate::worker::{ENV, Setup, Token};
 
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
 
-/// What the pool keeps of a worker that it starts, and what goes to the worker.
-struct Ends {
-    control: OwnedFd,
-    orders: OwnedFd,
-    reports: OwnedFd,
-    board: Board,
+/// What the pool keeps of a worker that it starts.
+pub(super) struct Ends {
+    pub(super) control: OwnedFd,
+    pub(super) orders: OwnedFd,
+    pub(super) board: Board,
+    pub(super) stderr: Option<Arc<Stderr>>,
 }
 
 type Reports = FramedRead<Receiver, Codec>;
+
+/// A worker that does not take calls yet: what it says, and its end.
+struct Newborn<E> {
+    pid: u32,
+    reports: Reports,
+    ended: E,
+    stderr: Option<Arc<Stderr>>,
+}
 
 pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
     if request.profile.setup.as_ref().is_some_and(|setup| !setup.function.is_native()) {
         return Err(Error::ForeignTask { task: "initializer".into() });
     }
-    let (ends, launch) =
+    let (ends, reports, launch) =
         prepare(&request.profile, request.index).map_err(|cause| Error::start("make its pipes", cause))?;
     let started = tokio::task::spawn_blocking(move || launch.start()).await.map_err(io::Error::other);
     let child = started.flatten().map_err(|cause| Error::start("start its process", cause))?;
-    let pid = child.pid();
-    let killer = child.killer();
-    let receiver = Receiver::from_owned_fd(ends.reports).map_err(|cause| Error::start("watch it", cause))?;
-    let mut reports = FramedRead::new(receiver, codec(request.profile.configure.max_frame));
-    let mut ended = Box::pin(child.ended());
-    tokio::time::timeout(HELLO_WITHIN, hello(&mut reports, &mut ended, pid))
+    let (pid, killer) = (child.pid(), child.killer());
+    let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
+    let reports = FramedRead::new(receiver, codec(request.profile.configure.max_frame));
+    let stderr = ends.stderr.clone();
+    let mut newborn = Newborn { pid, reports, ended: Box::pin(child.ended()), stderr };
+    tokio::time::timeout(HELLO_WITHIN, newborn.hello())
         .await
         .map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))??;
-    let link = SpawnLink::new(pid, killer, ends.control, ends.orders, ends.board, &request, home);
+    let link = SpawnLink::new(pid, killer, ends, &request, home);
     link.configure(&configure(&request));
-    match next(&mut reports, &mut ended, pid).await? {
+    match newborn.next().await? {
         Report::Ready => {}
         Report::InitializerFailed(cause) => return Err(Error::Initializer { cause }),
         Report::Hello { .. } | Report::Reply(_) => return Err(unexpected("a report out of turn")),
     }
+    let Newborn { reports, ended, .. } = newborn;
     let pipe = reports.into_inner().into_nonblocking_fd();
     let begun = pipe.and_then(|pipe| link.begin(pipe, ended));
     begun.map_err(|cause| Error::start("hand over its pipe", cause))?;
     Ok(link)
 }
 
-fn prepare(profile: &Profile, index: usize) -> io::Result<(Ends, Launch)> {
+fn prepare(profile: &Profile, index: usize) -> io::Result<(Ends, OwnedFd, Launch)> {
+    // From now on a death may be laid to a kill.
+    OomKills::of_this_process();
     let token = Token(os::random()?);
     let (control, their_control) = os::control_pair()?;
     let (their_orders, orders) = os::pipe()?;
@@ -82,14 +93,24 @@ fn prepare(profile: &Profile, index: usize) -> io::Result<(Ends, Launch)> {
     os::set_nonblocking(&orders)?;
     os::set_nonblocking(&reports)?;
     let (board, memory) = Board::create()?;
+    let (stderr, their_stderr) = stderr(profile)?.unzip();
     let setup = postcard::to_stdvec(&Setup { token }).map_err(io::Error::other)?;
     // The socket keeps the message until the worker is there to take it.
     os::send(&control, &setup, &[their_orders.as_fd(), their_reports.as_fd(), memory.as_fd()])?;
     let mut env = profile.env.clone();
     env.push((ENV.into(), token.to_string().into()));
-    let title = title(&profile.configure.name, index);
-    let launch = Launch { title, env, current_dir: profile.current_dir.clone(), control: their_control };
-    Ok((Ends { control, orders, reports, board }, launch))
+    let (title, current_dir) = (title(&profile.configure.name, index), profile.current_dir.clone());
+    let launch = Launch { title, env, current_dir, control: their_control, stderr: their_stderr };
+    Ok((Ends { control, orders, board, stderr }, reports, launch))
+}
+
+/// Both ends of a pipe for its stderr, where that is captured.
+fn stderr(profile: &Profile) -> io::Result<Option<(Arc<Stderr>, OwnedFd)>> {
+    if !profile.capture_stderr {
+        return Ok(None);
+    }
+    let (ours, theirs) = os::pipe()?;
+    Ok(Some((Stderr::follow(ours)?, theirs)))
 }
 
 fn title(name: &str, index: usize) -> OsString {
@@ -110,40 +131,42 @@ fn configure(request: &StartRequest) -> (Configure, Bytes) {
     (configure, setup.arguments.clone())
 }
 
-/// The next report of a worker that is still starting.
-async fn next(
-    reports: &mut Reports,
-    ended: &mut (impl Future<Output = Exit> + Unpin),
-    pid: u32,
-) -> Result<Report> {
-    let frame = tokio::select! {
-        biased;
-        frame = reports.next() => frame,
-        // What it said last may still be in the pipe.
-        exit = &mut *ended => match futures::FutureExt::now_or_never(reports.next()).flatten() {
-            Some(frame) => Some(frame),
-            None => return Err(Error::WorkerDied(Death::new(pid, exit, None))),
-        },
-    };
-    match frame {
-        Some(Ok(frame)) => Ok(split(&BytesMut::freeze(frame)).map_err(|why| unexpected(&why))?.0),
-        Some(Err(error)) => Err(unexpected(&error.to_string())),
-        // The end of the pipe comes a moment before the end of the process, which says more.
-        None => Err(Error::WorkerDied(Death::new(pid, ended.await, None))),
+impl<E: Future<Output = Exit> + Unpin> Newborn<E> {
+    /// Its next report.
+    async fn next(&mut self) -> Result<Report> {
+        let frame = tokio::select! {
+            biased;
+            frame = self.reports.next() => frame,
+            // What it said last may still be in the pipe.
+            exit = &mut self.ended => match futures::FutureExt::now_or_never(self.reports.next()).flatten() {
+                Some(frame) => Some(frame),
+                None => return Err(self.died(exit)),
+            },
+        };
+        match frame {
+            Some(Ok(frame)) => Ok(split(&BytesMut::freeze(frame)).map_err(|why| unexpected(&why))?.0),
+            Some(Err(error)) => Err(unexpected(&error.to_string())),
+            None => {
+                // The end of the pipe comes a moment before the end of the process, which says more.
+                let exit = (&mut self.ended).await;
+                Err(self.died(exit))
+            }
+        }
     }
-}
 
-async fn hello(
-    reports: &mut Reports,
-    ended: &mut (impl Future<Output = Exit> + Unpin),
-    pid: u32,
-) -> Result<()> {
-    let ours = Image::of_this_process().identity();
-    match next(reports, ended, pid).await? {
-        Report::Hello { protocol: PROTOCOL, image } if image == ours => Ok(()),
-        Report::Hello { protocol: PROTOCOL, .. } => Err(unexpected("it runs another build")),
-        Report::Hello { protocol, .. } => Err(unexpected(&format!("it speaks version {protocol}"))),
-        _ => Err(unexpected("its first report was no hello")),
+    fn died(&self, exit: Exit) -> Error {
+        let stderr_tail = self.stderr.as_ref().map(|stderr| stderr.tail()).unwrap_or_default();
+        Error::WorkerDied(Death { stderr_tail, ..Death::new(self.pid, exit) })
+    }
+
+    async fn hello(&mut self) -> Result<()> {
+        let ours = Image::of_this_process().identity();
+        match self.next().await? {
+            Report::Hello { protocol: PROTOCOL, image } if image == ours => Ok(()),
+            Report::Hello { protocol: PROTOCOL, .. } => Err(unexpected("it runs another build")),
+            Report::Hello { protocol, .. } => Err(unexpected(&format!("it speaks version {protocol}"))),
+            _ => Err(unexpected("its first report was no hello")),
+        }
     }
 }
 

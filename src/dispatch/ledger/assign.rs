@@ -1,5 +1,6 @@
 //! Which unit goes to which worker.
 
+use super::alarms::Alarm;
 use super::{Action, Boards, Ledger, Sent, Stage, UnitId};
 use crate::backend::WorkerId;
 use crate::os::SLOTS;
@@ -40,26 +41,41 @@ impl<T: Clone> Ledger<T> {
             return None;
         }
         let depth = self.depth();
-        let ready = self.workers.iter().filter(|(_, worker)| worker.stage == Stage::Ready);
-        let least = ready.min_by_key(|(_, worker)| worker.calls.len());
+        let open = self.workers.iter().filter(|(_, worker)| self.is_open(worker));
+        let least = open.min_by_key(|(_, worker)| worker.calls.len());
         least.filter(|(_, worker)| worker.calls.len() < depth).map(|(id, _)| *id)
     }
 
     pub(super) fn send(&mut self, id: WorkerId, unit: UnitId, out: &mut Vec<Action<T>>) {
         let call = self.fresh();
+        let most = self.rules.max_tasks.unwrap_or(u32::MAX);
         let entry = &mut self.units[unit.key];
         let worker = self.workers.get_mut(&id).expect("a chosen worker lives");
         let slot = worker.free_slots.trailing_zeros();
         worker.free_slots &= !(1 << slot);
         let slot = u8::try_from(slot).expect("a slot is free while a worker has fewer calls than slots");
-        let head = CallHead { call, slot, elements: entry.elements - entry.done };
+        let elements = (entry.elements - entry.done).min(most - worker.taken);
+        let head = CallHead { call, slot, elements };
         worker.calls.push_back(Sent { head, unit, received: 0 });
         entry.on = Some(id);
-        out.push(Action::Send { worker: id, head, task: entry.task.clone(), done: entry.done });
+        entry.overdue = None;
+        let (task, done, watched) = (entry.task.clone(), entry.done, entry.terms.are_watched());
+        out.push(Action::Send { worker: id, head, task, done, watched });
+        self.alarms.clear(&mut worker.alarm);
+        let mut is_spent = false;
+        if self.rules.max_tasks.is_some() {
+            worker.taken += elements;
+            is_spent = worker.taken >= most;
+        }
+        self.watch(unit);
+        if is_spent {
+            // Its successor can start meanwhile.
+            self.start_missing(out);
+        }
     }
 
     /// Removes a call from its worker, and frees its slot.
-    pub(super) fn take_back(&mut self, worker: WorkerId, call: u64) -> Option<Sent> {
+    pub(super) fn end_call(&mut self, worker: WorkerId, call: u64) -> Option<Sent> {
         let worker = self.workers.get_mut(&worker)?;
         let at = worker.calls.iter().position(|sent| sent.head.call == call)?;
         let sent = worker.calls.remove(at)?;
@@ -67,9 +83,40 @@ impl<T: Clone> Ledger<T> {
         Some(sent)
     }
 
+    /// Takes a call back, unless it has started.
+    pub(super) fn take_back(&mut self, id: WorkerId, head: CallHead, boards: &impl Boards) -> bool {
+        if !boards.revoke(id, head.slot, head.call) {
+            return false;
+        }
+        if let Some(sent) = self.end_call(id, head.call) {
+            let worker = self.workers.get_mut(&id).expect("it has just had a call");
+            worker.taken = worker.taken.saturating_sub(sent.head.elements);
+            self.units[sent.unit.key].on = None;
+        }
+        true
+    }
+
+    /// Takes back what a worker has not started, so that it waits again, each in its old place.
+    pub(super) fn take_all_back(&mut self, id: WorkerId, boards: &impl Boards) {
+        let sent: Vec<_> = self.workers[&id].calls.iter().map(|sent| (sent.head, sent.unit)).collect();
+        for (head, unit) in sent.into_iter().rev() {
+            if self.take_back(id, head, boards) {
+                self.wait_again(unit);
+            }
+        }
+    }
+
+    /// A unit that was sent waits again, before all others of its lane.
+    pub(super) fn wait_again(&mut self, unit: UnitId) {
+        let entry = &mut self.units[unit.key];
+        entry.on = None;
+        self.lanes.push_front(entry.lane, unit);
+        self.watch(unit);
+    }
+
     /// A worker may have room now.
     pub(super) fn went_on(&mut self, id: WorkerId, boards: &impl Boards, out: &mut Vec<Action<T>>) {
-        self.note_idle(id);
+        self.note_idle(id, out);
         self.assign(out);
         if self.idle.last() == Some(&id) {
             self.steal(id, boards, out);
@@ -77,10 +124,21 @@ impl<T: Clone> Ledger<T> {
         self.settle_phase(out);
     }
 
-    pub(super) fn note_idle(&mut self, id: WorkerId) {
+    pub(super) fn note_idle(&mut self, id: WorkerId, out: &mut Vec<Action<T>>) {
         let Some(worker) = self.workers.get(&id) else { return };
-        if worker.stage == Stage::Ready && worker.calls.is_empty() && !self.idle.contains(&id) {
-            self.idle.push(id);
+        if worker.stage != Stage::Ready || !worker.calls.is_empty() || self.idle.contains(&id) {
+            return;
+        }
+        if self.is_spent(worker) {
+            return self.retire(id, out);
+        }
+        if self.waits_for_another(worker) {
+            return;
+        }
+        self.idle.push(id);
+        if let Some(limit) = self.rules.idle_timeout {
+            let worker = self.workers.get_mut(&id).expect("it was just looked at");
+            self.alarms.set(&mut worker.alarm, self.now, limit, Alarm::Worker(id));
         }
     }
 
@@ -90,8 +148,7 @@ impl<T: Clone> Ledger<T> {
         let Some((victim, worker)) = loaded.max_by_key(|(_, worker)| worker.calls.len()) else { return };
         let (victim, last) = (*victim, &worker.calls[worker.calls.len() - 1]);
         let (head, unit) = (last.head, last.unit);
-        if self.units[unit.key].wanted && boards.revoke(victim, head.slot, head.call) {
-            self.take_back(victim, head.call);
+        if self.units[unit.key].wanted && self.take_back(victim, head, boards) {
             self.idle.pop();
             self.send(idle, unit, out);
         }

@@ -1,32 +1,43 @@
 //! The ledger: what is known of all units and workers, and what follows from each event. It does no I/O and reads no clock.
 //!
 //! 1. A unit is settled exactly once: its last element is answered, or it fails as a whole, and then it is gone.
-//! 2. An element that a worker has begun is never sent again; one that was not is never lost.
+//! 2. An element that a worker has begun is sent again only if its caller allows it; one that was not is never lost.
 //! 3. Every event ends with all work assigned that can be.
 //!
 //! ```text
 //! submit ─► lanes ──assign──► a worker's calls ──reply──► settled
 //!              ▲                    │ worker lost
-//!              └── not begun ───────┴── begun ──────────► settled, `WorkerDied`
+//!              ├── not begun ───────┤
+//!              └── may be retried ──┴── begun ──────────► settled, `WorkerDied` or `TimedOut`
 //! ```
 
+mod alarms;
 mod assign;
+mod limits;
+mod losses;
 mod phases;
+mod pulse;
 #[cfg(test)]
 mod tests;
 mod units;
 mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use self::alarms::{AlarmId, Alarms};
+use self::limits::Overdue;
 use super::lanes::{LaneId, Lanes};
 use super::stats::Stats;
-use crate::backend::WorkerId;
-use crate::error::Error;
+use super::terms::{Rules, Terms};
+use crate::backend::{Vitals, WorkerId};
+use crate::error::{Error, Limit};
+use crate::os::Start;
 use crate::wire::{CallHead, Reply};
+
+pub(super) use units::Submission;
 
 /// A unit's place in the ledger, never valid again once it is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +46,16 @@ pub(crate) struct UnitId {
     serial: u64,
 }
 
-/// What the pool sees of the boards of its workers.
+/// What the pool sees of the boards of its workers, and of the workers themselves.
 pub(super) trait Boards {
     fn revoke(&self, worker: WorkerId, slot: u8, call: u64) -> bool;
     fn cancel(&self, worker: WorkerId, slot: u8);
+    /// The watched element that runs, and for how long it has.
+    fn running(&self, worker: WorkerId, head: CallHead) -> Option<(u32, Duration)>;
+    fn expire(&self, worker: WorkerId, slot: u8, element: u32) -> bool;
+    fn condemn(&self, worker: WorkerId, slot: u8, element: u32) -> bool;
+    fn progress(&self, worker: WorkerId, head: CallHead) -> Start;
+    fn vitals(&self, worker: WorkerId) -> Vitals;
 }
 
 /// What is to be done about an event, in this order.
@@ -46,20 +63,30 @@ pub(super) trait Boards {
 pub(super) enum Action<T> {
     /// Start a worker.
     Start { worker: WorkerId, index: usize },
-    /// Send a unit from element `done` on.
-    Send { worker: WorkerId, head: CallHead, task: T, done: u32 },
+    /// Send elements of a unit from `done` on, as many as the head says.
+    Send { worker: WorkerId, head: CallHead, task: T, done: u32, watched: bool },
     /// Hand the results that the event came with to their unit, as those of the elements from `first` on.
     Deliver { task: T, first: u32, reply: Reply },
-    /// These elements had been begun by a worker that died.
-    Died { task: T, first: u32, elements: u32 },
+    /// These elements had been begun by a worker that died, the last time of so many.
+    Died { worker: WorkerId, task: T, first: u32, elements: u32, attempts: u32 },
+    /// These elements did not start or end in time.
+    TimedOut { task: T, first: u32, elements: u32, limit: Limit },
     /// The rest of a unit fails, and it is settled.
     Fail { task: T, first: u32, elements: u32, error: Error },
     /// Nobody wants this unit any more. It is the caller's to drop, outside of any lock.
     Forget { task: T },
     /// Tell a worker that nothing more will come.
     Stop { worker: WorkerId },
+    /// Ask a worker for a sign of life.
+    Ping { worker: WorkerId },
+    /// Ask a worker's process to end.
+    Interrupt { worker: WorkerId },
     /// End a worker now.
     Kill { worker: WorkerId },
+    /// End a worker now for what it does.
+    Accuse { worker: WorkerId, why: String },
+    /// Forget a worker that does not end, whatever is done.
+    Abandon { worker: WorkerId },
 }
 
 /// Why a unit was not taken.
@@ -97,14 +124,30 @@ struct Entry<T> {
     /// The worker it is on, if it does not wait.
     on: Option<WorkerId>,
     wanted: bool,
+    terms: Terms,
+    /// It fails if it has not started by then.
+    start_by: Option<Instant>,
+    /// How often the element behind `done` has cost a worker.
+    attempts: u32,
+    overdue: Option<Overdue>,
+    alarm: Option<AlarmId>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
     Starting,
     Ready,
-    /// Told that nothing more will come, or being killed.
+    /// Told that nothing more will come, or being ended.
     Ending,
+}
+
+/// Why the pool has killed a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Killed {
+    /// It is not wanted any more.
+    Unwanted,
+    /// For what it did, which counts as a death.
+    AtFault,
 }
 
 struct Worker {
@@ -113,6 +156,15 @@ struct Worker {
     calls: VecDeque<Sent>,
     free_slots: u32,
     has_worked: bool,
+    /// Elements that it was sent and that were not taken back.
+    taken: u32,
+    /// It uses more memory than it may.
+    outgrown: bool,
+    /// It takes the place of this one as soon as that is done.
+    after: Option<WorkerId>,
+    killed: Option<Killed>,
+    life: pulse::Life,
+    alarm: Option<AlarmId>,
 }
 
 /// A unit on a worker.
@@ -130,9 +182,14 @@ struct Restart {
 
 pub(super) struct Ledger<T> {
     target: usize,
+    rules: Rules,
+    /// As of the last event that came with a time; see `keeps_time`.
+    now: Instant,
     phase: Phase,
     broken: Option<Error>,
     units: Slab<Entry<T>>,
+    /// Units with a limit of their running time.
+    timed: usize,
     /// Inputs that a pool which is being closed still reads to their end.
     holds: usize,
     lanes: Lanes<UnitId>,
@@ -141,6 +198,9 @@ pub(super) struct Ledger<T> {
     /// Workers with nothing to do, the one used last at the end: it is used again first.
     idle: Vec<WorkerId>,
     restarts: Vec<Restart>,
+    alarms: Alarms,
+    /// When the workers are next asked for a sign of life.
+    pulse: Option<Instant>,
     /// Why workers ended before they had done anything, since any worker last did something.
     causes: Vec<Error>,
     next: u64,
@@ -152,23 +212,38 @@ pub(super) struct Ledger<T> {
 const ASSUMED_UNIT_NS: u64 = 1_000_000;
 
 impl<T: Clone> Ledger<T> {
-    pub(super) fn new(target: usize) -> Self {
+    pub(super) fn new(target: usize, rules: Rules, now: Instant) -> Self {
         Self {
             target,
+            rules,
+            now,
             phase: Phase::Open,
             broken: None,
             units: Slab::new(),
+            timed: 0,
             holds: 0,
             lanes: Lanes::default(),
             stale: 0,
             workers: BTreeMap::new(),
             idle: Vec::new(),
             restarts: Vec::new(),
+            alarms: Alarms::default(),
+            pulse: None,
             causes: Vec::new(),
             next: 1,
             unit_ns: ASSUMED_UNIT_NS,
             stats: Stats::default(),
         }
+    }
+
+    /// True if events must come with their time.
+    pub(super) fn keeps_time(&self) -> bool {
+        self.timed > 0 || self.rules.idle_timeout.is_some()
+    }
+
+    /// The time of the event that follows.
+    pub(super) fn notice(&mut self, now: Instant) {
+        self.now = self.now.max(now);
     }
 
     /// The worker that a unit is on, if it is the only one.
@@ -207,31 +282,26 @@ impl<T: Clone> Ledger<T> {
         !self.units.is_empty() || self.holds > 0
     }
 
-    /// True while workers that end are replaced.
-    fn needs_workers(&self) -> bool {
-        self.phase == Phase::Open || (self.phase == Phase::Closing && self.has_work())
-    }
-
-    /// As many workers take calls as the pool is to have.
-    pub(super) fn is_complete(&self) -> bool {
-        self.workers.values().filter(|worker| worker.stage == Stage::Ready).count() >= self.target
+    /// Units that wait for a worker.
+    fn waiting(&self) -> usize {
+        self.lanes.len() - self.stale
     }
 
     pub(super) fn stats(&self) -> Stats {
         let count = |stage| self.workers.values().filter(|worker| worker.stage == stage).count();
         Stats {
-            workers: count(Stage::Ready),
+            workers: self.ready_workers().count(),
             starting: count(Stage::Starting) + self.restarts.len(),
             idle: self.idle.len(),
-            queued: self.lanes.len() - self.stale,
-            running: self.units.len() - (self.lanes.len() - self.stale),
+            queued: self.waiting(),
+            running: self.units.len() - self.waiting(),
             ..self.stats
         }
     }
 
     /// Workers that take calls, in the order of their starts.
     pub(super) fn ready_workers(&self) -> impl Iterator<Item = WorkerId> {
-        let ready = |(id, worker): (&WorkerId, &Worker)| (worker.stage == Stage::Ready).then_some(*id);
+        let ready = |(id, worker): (&WorkerId, &Worker)| self.is_ready(worker).then_some(*id);
         self.workers.iter().filter_map(ready)
     }
 

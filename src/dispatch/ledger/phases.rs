@@ -1,6 +1,7 @@
 //! The pool as a whole: open, closing, terminated or broken, larger or smaller.
 
-use super::{Action, Ledger, Phase, Stage};
+use super::alarms::Alarms;
+use super::{Action, Killed, Ledger, Phase, Stage};
 use crate::dispatch::lanes::Lanes;
 use crate::error::Error;
 
@@ -35,6 +36,8 @@ impl<T: Clone> Ledger<T> {
     /// Fails all units and ends all workers; the number of elements that failed so.
     pub(super) fn end_all(&mut self, out: &mut Vec<Action<T>>, error: impl Fn(&T) -> Error) -> u64 {
         let mut settled = 0;
+        self.timed = 0;
+        self.alarms = Alarms::default();
         for entry in self.units.drain() {
             if !entry.wanted {
                 out.push(Action::Forget { task: entry.task });
@@ -49,10 +52,13 @@ impl<T: Clone> Ledger<T> {
         self.stale = 0;
         self.restarts.clear();
         self.idle.clear();
-        for (id, worker) in &mut self.workers {
+        for worker in self.workers.values_mut() {
             worker.stage = Stage::Ending;
             worker.calls.clear();
-            out.push(Action::Kill { worker: *id });
+            worker.alarm = None;
+        }
+        for id in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.kill(id, Killed::Unwanted, out);
         }
         settled
     }
@@ -85,6 +91,7 @@ impl<T: Clone> Ledger<T> {
                 Stage::Ready | Stage::Ending => continue,
             };
             worker.stage = Stage::Ending;
+            self.alarms.clear(&mut worker.alarm);
             self.idle.retain(|idle| idle != id);
             surplus = surplus.saturating_sub(1);
             out.push(action);

@@ -1,7 +1,25 @@
 //! Units from their submission to their cancellation.
 
-use super::{Action, Boards, Cancelled, Entry, Ledger, Phase, Refused, UnitId};
+use std::time::Instant;
+
+use super::{Action, Boards, Cancelled, Entry, Killed, Ledger, Phase, Refused, UnitId};
 use crate::dispatch::lanes::LaneId;
+use crate::dispatch::terms::Terms;
+use crate::error::Error;
+
+/// A unit that is to be queued.
+#[derive(Debug)]
+pub(in crate::dispatch) struct Submission<T> {
+    pub(in crate::dispatch) task: T,
+    pub(in crate::dispatch) lane: LaneId,
+    pub(in crate::dispatch) elements: u32,
+    pub(in crate::dispatch) bytes: usize,
+    pub(in crate::dispatch) terms: Terms,
+    /// It fails if it has not started by then.
+    pub(in crate::dispatch) start_by: Option<Instant>,
+    /// Its input holds the pool open.
+    pub(in crate::dispatch) is_held: bool,
+}
 
 impl<T: Clone> Ledger<T> {
     /// An input has begun that is to be read to its end even if the pool is closed meanwhile.
@@ -19,27 +37,43 @@ impl<T: Clone> Ledger<T> {
         self.settle_phase(out);
     }
 
-    /// Queues a unit. `is_held` says that its input holds the pool open.
+    /// Queues a unit.
     pub(in crate::dispatch) fn submit(
         &mut self,
-        task: T,
-        lane: LaneId,
-        elements: u32,
-        bytes: usize,
-        is_held: bool,
+        submission: Submission<T>,
         out: &mut Vec<Action<T>>,
     ) -> Result<UnitId, Refused> {
+        let Submission { task, lane, elements, bytes, terms, start_by, is_held } = submission;
         if let Some(error) = self.refusal().filter(|_| !(is_held && self.phase == Phase::Closing)) {
             return Err(error);
         }
         let serial = self.fresh();
-        let entry = Entry { task, serial, lane, elements, done: 0, bytes, on: None, wanted: true };
+        let entry = Entry {
+            task,
+            serial,
+            lane,
+            elements,
+            done: 0,
+            bytes,
+            on: None,
+            wanted: true,
+            terms,
+            start_by,
+            attempts: 0,
+            overdue: None,
+            alarm: None,
+        };
         let unit = UnitId { key: self.units.insert(entry), serial };
+        self.timed += usize::from(terms.timeout.is_some());
         self.stats.submitted += u64::from(elements);
-        let others_wait = self.lanes.len() > self.stale;
+        let others_wait = self.waiting() > 0;
         self.lanes.push_back(lane, unit);
+        self.watch(unit);
         if !others_wait || !self.idle.is_empty() {
             self.assign(out);
+        }
+        if self.rules.min_workers.is_some() {
+            self.start_missing(out);
         }
         Ok(unit)
     }
@@ -54,7 +88,7 @@ impl<T: Clone> Ledger<T> {
         if !entry.wanted {
             return Cancelled::TooLate;
         }
-        let (rest, on) = (u64::from(entry.elements - entry.done), entry.on);
+        let (rest, on, kills) = (u64::from(entry.elements - entry.done), entry.on, entry.terms.kill_on_drop);
         self.stats.cancelled += rest;
         let Some(worker) = on else {
             self.forget(unit, out);
@@ -63,21 +97,62 @@ impl<T: Clone> Ledger<T> {
             self.settle_phase(out);
             return Cancelled::BeforeStart;
         };
-        let sent = &self.workers[&worker].calls;
-        let head = sent.iter().find(|sent| sent.unit == unit).expect("a unit on a worker is sent").head;
-        if boards.revoke(worker, head.slot, head.call) {
-            self.take_back(worker, head.call);
+        let head = self.head_of(worker, unit);
+        if self.take_back(worker, head, boards) {
             self.forget(unit, out);
             self.went_on(worker, boards, out);
             return Cancelled::BeforeStart;
         }
         boards.cancel(worker, head.slot);
         self.units[unit.key].wanted = false;
+        let running = boards.running(worker, head).filter(|_| kills);
+        if running.is_some_and(|(element, _)| boards.condemn(worker, head.slot, element)) {
+            self.give_up(worker, boards, out);
+            self.kill(worker, Killed::Unwanted, out);
+        }
         Cancelled::WhileRunning
     }
 
+    /// Cancels everything that has not started; how many elements that were.
+    pub(in crate::dispatch) fn cancel_pending(
+        &mut self,
+        boards: &impl Boards,
+        out: &mut Vec<Action<T>>,
+        error: impl Fn(&T) -> Error,
+    ) -> u64 {
+        let units = self.units.iter().filter(|(_, entry)| entry.wanted);
+        let units = units.map(|(key, entry)| (UnitId { key, serial: entry.serial }, entry.on));
+        let mut cancelled = 0;
+        for (unit, on) in units.collect::<Vec<_>>() {
+            let is_back = on.is_none_or(|worker| self.take_back(worker, self.head_of(worker, unit), boards));
+            if !is_back {
+                continue;
+            }
+            self.stale += usize::from(on.is_none());
+            let Entry { task, done, elements, .. } = self.remove(unit);
+            cancelled += u64::from(elements - done);
+            let error = error(&task);
+            out.push(Action::Fail { task, first: done, elements: elements - done, error });
+        }
+        self.stats.cancelled += cancelled;
+        self.forget_stale();
+        for worker in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.note_idle(worker, out);
+        }
+        self.settle_phase(out);
+        cancelled
+    }
+
+    /// Takes a unit out, which is settled now.
+    pub(super) fn remove(&mut self, unit: UnitId) -> Entry<T> {
+        let mut entry = self.units.remove(unit.key);
+        self.alarms.clear(&mut entry.alarm);
+        self.timed -= usize::from(entry.terms.timeout.is_some());
+        entry
+    }
+
     pub(super) fn forget(&mut self, unit: UnitId, out: &mut Vec<Action<T>>) {
-        out.push(Action::Forget { task: self.units.remove(unit.key).task });
+        out.push(Action::Forget { task: self.remove(unit).task });
     }
 
     /// Cancelled units leave their numbers in the lanes until there are many.

@@ -1,41 +1,87 @@
 //! Workers from their start to their end, and what comes from them.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 
-use super::{Action, Boards, Ledger, Restart, Sent, Stage, Worker};
+use super::pulse::Life;
+use super::{Action, Boards, Ledger, Phase, Sent, Stage, Worker};
 use crate::backend::WorkerId;
-use crate::error::Error;
-use crate::os::{SLOTS, Start};
-use crate::wire::{CallHead, Reply};
+use crate::os::SLOTS;
+use crate::wire::Reply;
 
 /// What a worker says of its time is believed up to this: about thirteen days.
 const LONGEST_UNIT_NS: u64 = 1 << 50;
 const ALL_SLOTS: u32 = u32::MAX;
 const _: () = assert!(SLOTS == 32, "the slots of a worker are the bits of a word");
 
-/// More failed starts in a row than this, and no worker that works: the pool gives up.
-pub(super) const MOST_FAILURES: usize = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 impl<T: Clone> Ledger<T> {
+    /// How many workers there should be now.
+    pub(super) fn wanted(&self) -> usize {
+        match self.rules.min_workers {
+            None => self.target,
+            Some(_) => self.units.len().clamp(self.kept(), self.target),
+        }
+    }
+
+    /// How many workers stay however idle they are.
+    pub(super) fn kept(&self) -> usize {
+        self.rules.min_workers.map_or(self.target, |least| least.min(self.target))
+    }
+
+    /// True while workers that end are replaced.
+    pub(super) fn needs_workers(&self) -> bool {
+        self.phase == Phase::Open || (self.phase == Phase::Closing && self.has_work())
+    }
+
+    /// As many workers take calls as there should be.
+    pub(in crate::dispatch) fn is_complete(&self) -> bool {
+        self.ready_workers().count() >= self.wanted()
+    }
+
+    /// It takes calls.
+    pub(super) fn is_ready(&self, worker: &Worker) -> bool {
+        worker.stage == Stage::Ready && !self.is_spent(worker)
+    }
+
+    /// It takes calls now.
+    pub(super) fn is_open(&self, worker: &Worker) -> bool {
+        self.is_ready(worker) && !self.waits_for_another(worker)
+    }
+
+    /// It takes no more calls, and ends when it has done those it has.
+    pub(super) fn is_spent(&self, worker: &Worker) -> bool {
+        worker.outgrown || self.rules.max_tasks.is_some_and(|most| worker.taken >= most)
+    }
+
+    /// The worker whose place it takes is still at work.
+    pub(super) fn waits_for_another(&self, worker: &Worker) -> bool {
+        let before = worker.after.and_then(|before| self.workers.get(&before));
+        before.is_some_and(|before| before.stage == Stage::Ready && !before.calls.is_empty())
+    }
+
+    /// Workers that are not on their way out.
+    pub(super) fn living(&self) -> usize {
+        self.workers.values().filter(|worker| self.is_living(worker)).count()
+    }
+
+    fn is_living(&self, worker: &Worker) -> bool {
+        worker.stage != Stage::Ending && !self.is_spent(worker)
+    }
+
     /// Starts the workers that are missing.
     pub(in crate::dispatch) fn start_missing(&mut self, out: &mut Vec<Action<T>>) {
-        while self.needs_workers() && self.living() + self.restarts.len() < self.target {
+        while self.needs_workers() && self.living() + self.restarts.len() < self.wanted() {
             self.start(None, out);
         }
     }
 
-    pub(super) fn living(&self) -> usize {
-        self.workers.values().filter(|worker| worker.stage != Stage::Ending).count()
-    }
-
     pub(super) fn start(&mut self, index: Option<usize>, out: &mut Vec<Action<T>>) {
-        let taken = |index: &usize| self.workers.values().any(|worker| worker.index == *index);
+        let living = || self.workers.values().filter(|worker| self.is_living(worker));
+        let taken = |index: &usize| living().any(|worker| worker.index == *index);
         let index = index.filter(|index| !taken(index));
         let mut free = (0..=self.workers.len()).filter(|index| !taken(index));
         let index = index.or_else(|| free.next()).expect("there are more numbers than workers");
+        let is_before = |worker: &Worker| worker.index == index && worker.stage == Stage::Ready;
+        let after = self.workers.iter().find(|(_, worker)| is_before(worker)).map(|(id, _)| *id);
         let id = WorkerId(self.fresh());
         let worker = Worker {
             index,
@@ -43,6 +89,12 @@ impl<T: Clone> Ledger<T> {
             calls: VecDeque::new(),
             free_slots: ALL_SLOTS,
             has_worked: false,
+            taken: 0,
+            outgrown: false,
+            after,
+            killed: None,
+            life: Life::default(),
+            alarm: None,
         };
         self.workers.insert(id, worker);
         out.push(Action::Start { worker: id, index });
@@ -85,120 +137,84 @@ impl<T: Clone> Ledger<T> {
         let sent = worker.calls.iter_mut().find(|sent| sent.head.call == reply.call);
         let sent =
             sent.ok_or_else(|| format!("it replied to call {}, which it does not have", reply.call))?;
-        let received = sent.received.checked_add(reply.elements).filter(|all| *all <= sent.head.elements);
-        let received = received.ok_or("it replied with more results than the call has elements")?;
-        let complete = received == sent.head.elements;
-        if complete != reply.last || sent.head.slot != reply.slot || (reply.elements == 0) {
-            return Err(format!("its reply to call {} does not fit the call", reply.call));
-        }
-        sent.received = received;
+        sent.take(&reply)?;
         worker.has_worked = true;
         let unit = sent.unit;
         let entry = &mut self.units[unit.key];
         let first = entry.done;
         entry.done += reply.elements;
+        (entry.attempts, entry.start_by) = (0, None);
         if entry.wanted {
             self.stats.completed += u64::from(reply.elements);
             out.push(Action::Deliver { task: entry.task.clone(), first, reply });
         }
         self.causes.clear();
-        if complete {
-            self.forget(unit, out);
-            self.take_back(id, reply.call);
-            self.unit_ns = (self.unit_ns * 7 + reply.elapsed_ns) / 8;
-            self.went_on(id, boards, out);
+        if reply.last {
+            self.call_ended(id, reply, boards, out);
         }
         Ok(())
     }
 
-    /// A worker is gone, or could not be started. `progress` tells how far its calls had come.
-    pub(in crate::dispatch) fn lost(
-        &mut self,
-        id: WorkerId,
-        cause: Error,
-        now: Instant,
-        mut progress: impl FnMut(CallHead) -> Start,
-        out: &mut Vec<Action<T>>,
-    ) {
-        let Some(worker) = self.workers.remove(&id) else { return };
-        self.idle.retain(|idle| *idle != id);
-        let mut has_worked = worker.has_worked;
-        // From the last to the first, so that those put back stand in their order again.
-        for sent in worker.calls.iter().rev() {
-            let begun = match progress(sent.head) {
-                Start::NotStarted => 0,
-                Start::Begun(begun) => begun.min(sent.head.elements),
-            };
-            has_worked |= begun > 0;
-            self.unsend(sent, begun.saturating_sub(sent.received), out);
-        }
-        if worker.stage != Stage::Ending {
-            self.stats.deaths += 1;
-            self.replace(worker.index, has_worked, cause, now, out);
-        }
-        self.assign(out);
-        self.settle_phase(out);
-    }
-
-    /// A call of a lost worker: `lost` elements that were begun fail, the others wait again.
-    pub(super) fn unsend(&mut self, sent: &Sent, lost: u32, out: &mut Vec<Action<T>>) {
-        let entry = &mut self.units[sent.unit.key];
-        entry.on = None;
-        let first = entry.done;
-        entry.done += lost;
-        if lost > 0 && entry.wanted {
-            self.stats.failed += u64::from(lost);
-            out.push(Action::Died { task: entry.task.clone(), first, elements: lost });
-        }
-        if entry.done >= entry.elements || !entry.wanted {
+    fn call_ended(&mut self, id: WorkerId, reply: Reply, boards: &impl Boards, out: &mut Vec<Action<T>>) {
+        let Some(sent) = self.end_call(id, reply.call) else { return };
+        let entry = &self.units[sent.unit.key];
+        if entry.done == entry.elements || !entry.wanted {
             self.forget(sent.unit, out);
         } else {
-            self.lanes.push_front(entry.lane, sent.unit);
+            self.wait_again(sent.unit);
         }
-    }
-
-    pub(super) fn replace(
-        &mut self,
-        index: usize,
-        has_worked: bool,
-        cause: Error,
-        now: Instant,
-        out: &mut Vec<Action<T>>,
-    ) {
-        if has_worked {
-            self.causes.clear();
-        } else {
-            self.causes.push(cause);
-        }
-        let failures = self.causes.len();
-        let works = self.workers.values().any(|worker| worker.stage == Stage::Ready);
-        if failures > MOST_FAILURES && !works {
-            return self.break_down(out);
-        }
-        if !self.needs_workers() || self.living() + self.restarts.len() >= self.target {
-            return;
-        }
-        match u32::try_from(failures).unwrap_or(u32::MAX) {
-            0 | 1 => self.start(Some(index), out),
-            failures => {
-                let pause = FIRST_PAUSE.saturating_mul(1 << (failures - 2).min(16)).min(LONGEST_PAUSE);
-                self.restarts.push(Restart { index, at: now + pause });
+        if reply.outgrown {
+            if let Some(worker) = self.workers.get_mut(&id) {
+                worker.outgrown = true;
             }
+            self.take_all_back(id, boards);
+            self.start_missing(out);
         }
+        self.unit_ns = (self.unit_ns * 7 + reply.elapsed_ns) / 8;
+        self.went_on(id, boards, out);
     }
 
-    /// When `tick` has something to do next.
-    pub(in crate::dispatch) fn next_tick(&self) -> Option<Instant> {
-        self.restarts.iter().map(|restart| restart.at).min()
+    /// A worker gets nothing more from now on.
+    pub(super) fn dismiss(&mut self, id: WorkerId, out: &mut Vec<Action<T>>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.stage = Stage::Ending;
+        self.alarms.clear(&mut worker.alarm);
+        self.idle.retain(|idle| *idle != id);
+        self.open_successor(id, out);
     }
 
-    /// Starts the workers whose time has come.
-    pub(in crate::dispatch) fn tick(&mut self, now: Instant, out: &mut Vec<Action<T>>) {
-        let due = self.restarts.extract_if(.., |restart| restart.at <= now).collect::<Vec<_>>();
-        for restart in due {
-            if self.living() < self.target {
-                self.start(Some(restart.index), out);
-            }
+    /// A worker that is spent and has done all it had ends.
+    pub(super) fn retire(&mut self, id: WorkerId, out: &mut Vec<Action<T>>) {
+        self.stats.recycled += 1;
+        self.dismiss(id, out);
+        out.push(Action::Stop { worker: id });
+    }
+
+    /// The worker that waits for this one to be done need not wait any more.
+    pub(super) fn open_successor(&mut self, id: WorkerId, out: &mut Vec<Action<T>>) {
+        let successor = self.workers.iter_mut().find(|(_, worker)| worker.after == Some(id));
+        if let Some((successor, worker)) = successor {
+            let successor = *successor;
+            worker.after = None;
+            self.note_idle(successor, out);
         }
+    }
+}
+
+impl Sent {
+    /// Notes what was answered.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be.
+    fn take(&mut self, reply: &Reply) -> Result<(), String> {
+        let received = self.received.checked_add(reply.elements).filter(|all| *all <= self.head.elements);
+        let received = received.ok_or("it replied with more results than the call has elements")?;
+        let complete = received == self.head.elements || reply.outgrown;
+        if complete != reply.last || self.head.slot != reply.slot || reply.elements == 0 {
+            return Err(format!("its reply to call {} does not fit the call", reply.call));
+        }
+        self.received = received;
+        Ok(())
     }
 }

@@ -2,17 +2,11 @@
 //! calls have started, and so that what a worker had finished outlives it.
 //!
 //! ```text
-//! slot 0..32   state    call << 2 | Queued, Running or Revoked
-//!              started  when the call started, nanoseconds of the monotonic clock
-//!              begun    elements of the call that were begun
-//!              cancel   not 0: the caller no longer wants the result
+//! slot 0..32   how far each call that was sent has come
 //! results      call, first element, elements, bytes, and then the encoded results themselves
 //! ```
 //!
-//! 1. A call starts only by the worker's exchange of Queued for Running; it is taken back only by the pool's
-//!    exchange of Queued for Revoked. Exactly one of the two can succeed.
-//! 2. The pool never trusts what stands here: it is copied, then checked, and at worst misjudges the worker that
-//!    wrote it.
+//! The pool never trusts what stands here: it is copied, then checked, and at worst misjudges the worker that wrote it.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,24 +16,13 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
+use super::slot::{Finish, Running, Slot, Start};
+
 /// Calls that may be under way on one worker.
 pub(crate) const SLOTS: usize = 32;
 
 const PAGE: usize = 64 * 1024;
 const AREA: usize = PAGE - SLOTS * 64 - 64;
-
-const QUEUED: u64 = 0;
-const RUNNING: u64 = 1;
-const REVOKED: u64 = 2;
-
-#[repr(C, align(64))]
-#[derive(Debug)]
-struct Slot {
-    state: AtomicU64,
-    started_ns: AtomicU64,
-    begun: AtomicU32,
-    cancel: AtomicU32,
-}
 
 #[repr(C, align(64))]
 struct Page {
@@ -54,15 +37,6 @@ struct Results {
     first: AtomicU32,
     elements: AtomicU32,
     bytes: AtomicU32,
-}
-
-/// How far a call had come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// No element of it was begun.
-    NotStarted,
-    /// This many elements were begun, the last of them perhaps not finished.
-    Begun(u32),
 }
 
 /// One worker's board, mapped.
@@ -118,53 +92,71 @@ impl Board {
         unsafe { self.page.as_ref() }
     }
 
+    fn slot(&self, slot: usize) -> &Slot {
+        &self.page().slots[slot]
+    }
+
     /// The pool's: enters a call that is about to be sent.
     pub(crate) fn enter(&self, slot: usize, call: u64) {
-        let slot = &self.page().slots[slot];
-        slot.begun.store(0, Ordering::Relaxed);
-        slot.cancel.store(0, Ordering::Relaxed);
-        slot.state.store(call << 2 | QUEUED, Ordering::Release);
+        self.slot(slot).enter(call);
     }
 
     /// The worker's: starts a call, unless it was taken back.
-    pub(crate) fn start(&self, slot: usize, call: u64, now_ns: u64) -> bool {
-        let slot = &self.page().slots[slot];
-        slot.started_ns.store(now_ns, Ordering::Relaxed);
-        exchange(&slot.state, call << 2 | QUEUED, call << 2 | RUNNING)
+    pub(crate) fn start(&self, slot: usize, call: u64) -> bool {
+        self.slot(slot).start(call)
     }
 
     /// The pool's: takes a call back, unless it has started.
     pub(crate) fn revoke(&self, slot: usize, call: u64) -> bool {
-        exchange(&self.page().slots[slot].state, call << 2 | QUEUED, call << 2 | REVOKED)
+        self.slot(slot).revoke(call)
     }
 
-    /// The worker's: element number `begun`, counted from 1, is about to run.
-    pub(crate) fn begin(&self, slot: usize, begun: u32) {
-        self.page().slots[slot].begun.store(begun, Ordering::Release);
+    /// The worker's: element number `element`, counted from 1, is about to run; `now_ns` if the pool keeps an eye on it.
+    pub(crate) fn begin(&self, slot: usize, element: u32, watched_ns: Option<u64>) {
+        match watched_ns {
+            Some(now_ns) => self.slot(slot).begin_watched(element, now_ns),
+            None => self.slot(slot).begin(element),
+        }
+    }
+
+    /// The worker's: a watched element has come to its end.
+    pub(crate) fn finish(&self, slot: usize, element: u32) -> Finish {
+        self.slot(slot).finish(element)
+    }
+
+    /// The pool's: the watched element of a call that runs.
+    pub(crate) fn running(&self, slot: usize, call: u64) -> Option<Running> {
+        self.slot(slot).running(call)
+    }
+
+    /// The pool's: the time of a watched element is over. False if it is finished.
+    pub(crate) fn expire(&self, slot: usize, element: u32) -> bool {
+        self.slot(slot).expire(element)
+    }
+
+    /// The pool's: the worker is going to be ended for a watched element. False if that is finished.
+    pub(crate) fn condemn(&self, slot: usize, element: u32) -> bool {
+        self.slot(slot).condemn(element)
     }
 
     /// The pool's: how far a call had come. Settled only once the worker is dead.
     pub(crate) fn progress(&self, slot: usize, call: u64) -> Start {
-        let slot = &self.page().slots[slot];
-        let word = slot.state.load(Ordering::Acquire);
-        if word == call << 2 | QUEUED || word == call << 2 | REVOKED {
-            Start::NotStarted
-        } else if word == call << 2 | RUNNING {
-            Start::Begun(slot.begun.load(Ordering::Acquire))
-        } else {
-            // The worker has overwritten its board: whatever it did, it is not done twice.
-            Start::Begun(u32::MAX)
-        }
+        self.slot(slot).progress(call)
     }
 
     /// The pool's: asks the task to end early.
     pub(crate) fn cancel(&self, slot: usize) {
-        self.page().slots[slot].cancel.store(1, Ordering::Release);
+        self.slot(slot).cancel();
     }
 
-    /// The worker's: was it asked to?
+    /// The worker's: nobody wants the rest of the call.
     pub(crate) fn is_cancelled(&self, slot: usize) -> bool {
-        self.page().slots[slot].cancel.load(Ordering::Acquire) != 0
+        self.slot(slot).is_cancelled()
+    }
+
+    /// The worker's: the element that runs had better end.
+    pub(crate) fn is_unwanted(&self, slot: usize) -> bool {
+        self.slot(slot).is_unwanted()
     }
 
     /// Bytes of results that the board keeps.
@@ -218,13 +210,9 @@ impl Drop for Board {
     }
 }
 
-fn exchange(state: &AtomicU64, from: u64, to: u64) -> bool {
-    state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Board, Start};
+    use super::{Board, Finish, Running, Start};
 
     #[test]
     fn a_call_that_was_taken_back_cannot_start() {
@@ -232,7 +220,7 @@ mod tests {
         let worker = Board::attach(&memory).expect("it is a board");
         pool.enter(3, 7);
         assert!(pool.revoke(3, 7));
-        assert!(!worker.start(3, 7, 1));
+        assert!(!worker.start(3, 7));
         assert_eq!(pool.progress(3, 7), Start::NotStarted);
     }
 
@@ -241,10 +229,33 @@ mod tests {
         let (pool, memory) = Board::create().expect("there is memory");
         let worker = Board::attach(&memory).expect("it is a board");
         pool.enter(0, 9);
-        assert!(worker.start(0, 9, 1));
-        worker.begin(0, 2);
+        assert!(worker.start(0, 9));
+        worker.begin(0, 2, None);
         assert!(!pool.revoke(0, 9));
         assert_eq!(pool.progress(0, 9), Start::Begun(2));
+    }
+
+    #[test]
+    fn an_element_is_finished_in_time_or_condemned_and_never_both() {
+        let (pool, memory) = Board::create().expect("there is memory");
+        let worker = Board::attach(&memory).expect("it is a board");
+        pool.enter(0, 9);
+        assert_eq!(pool.running(0, 9), None, "it has not started");
+        assert!(worker.start(0, 9));
+        worker.begin(0, 1, Some(70));
+        assert_eq!(pool.running(0, 9), Some(Running { element: 1, begun_ns: 70 }));
+        assert_eq!(pool.running(0, 8), None, "that is another call");
+        assert_eq!(worker.finish(0, 1), Finish::InTime);
+        assert!(!pool.expire(0, 1) && !pool.condemn(0, 1), "it is finished");
+        worker.begin(0, 2, Some(80));
+        assert!(pool.expire(0, 2) && worker.is_unwanted(0) && !worker.is_cancelled(0));
+        assert_eq!(worker.finish(0, 2), Finish::Late);
+        assert!(!pool.condemn(0, 2), "it is finished");
+        worker.begin(0, 3, Some(90));
+        assert!(pool.condemn(0, 3));
+        assert_eq!(worker.finish(0, 3), Finish::Condemned);
+        worker.begin(0, 4, None);
+        assert!(!pool.condemn(0, 4), "nobody watches it");
     }
 
     #[test]
@@ -254,8 +265,8 @@ mod tests {
         pool.enter(0, 1);
         assert!(pool.revoke(0, 1));
         pool.enter(0, 2);
-        assert!(!worker.start(0, 1, 1));
-        assert!(worker.start(0, 2, 1));
+        assert!(!worker.start(0, 1));
+        assert!(worker.start(0, 2));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -29,6 +29,9 @@ use crate::error::Exit;
 /// The image of this very process, even if its file was replaced or deleted.
 const OURSELVES: &str = "/proc/self/exe";
 
+/// The signal that nobody survives.
+pub(crate) const SIGKILL: i32 = libc::SIGKILL;
+
 /// A thread that only waits needs next to nothing.
 const WAITING_STACK: usize = 64 * 1024;
 
@@ -43,6 +46,8 @@ pub(crate) struct Launch {
     pub(crate) current_dir: Option<PathBuf>,
     /// What becomes its descriptor 0.
     pub(crate) control: OwnedFd,
+    /// What becomes its descriptor 2, if not ours.
+    pub(crate) stderr: Option<OwnedFd>,
 }
 
 /// A started child that was not reaped yet. Dropping it kills and reaps it.
@@ -70,6 +75,9 @@ impl Launch {
     pub(crate) fn start(self) -> io::Result<Child> {
         let mut command = Command::new(OURSELVES);
         command.arg0(&self.title).envs(self.env).stdin(Stdio::from(self.control)).process_group(0);
+        if let Some(stderr) = self.stderr {
+            command.stderr(Stdio::from(stderr));
+        }
         if let Some(directory) = self.current_dir {
             command.current_dir(directory);
         }
@@ -97,9 +105,23 @@ impl Drop for KillOnDrop {
 }
 
 impl Killer {
-    /// Kills the child at once; does nothing if it is gone.
+    /// Kills the child at once; does nothing if it is gone. What is left of its group goes when it is reaped.
     pub(crate) fn kill(&self) {
         let _gone = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Sends SIGTERM to the child's group, by a kernel that cannot name a group so to the child alone.
+    pub(crate) fn interrupt(&self) {
+        /// Of Linux 6.9 on.
+        const PROCESS_GROUP: libc::c_uint = 1 << 2;
+        let (pidfd, signal, no_info) =
+            (self.pidfd.as_raw_fd(), libc::SIGTERM, std::ptr::null::<libc::siginfo_t>());
+        // SAFETY: the descriptor is open, and without further information the kernel reads no memory of ours.
+        let sent =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, no_info, PROCESS_GROUP) };
+        if sent != 0 {
+            let _gone = pidfd_send_signal(&self.pidfd, Signal::TERM);
+        }
     }
 }
 

@@ -14,6 +14,9 @@ use rustix::net::{
 /// Descriptors that one message may carry.
 const MOST_DESCRIPTORS: usize = 8;
 
+/// More answers than this are not taken at once from a worker that says more than it was asked.
+const MOST_ANSWERS: usize = 64;
+
 /// Both ends of a new control socket, closed on exec.
 pub(crate) fn control_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
@@ -55,12 +58,32 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize
     Ok((message.bytes, descriptors))
 }
 
-/// Blocks until the other side of the socket is gone; anything it says before is passed over.
-pub(crate) fn wait_for_end(socket: impl AsFd) {
-    let mut ignored = [0_u8; 64];
-    while let Ok((_, length)) = retry_on_intr(|| recv(&socket, &mut ignored, RecvFlags::empty())) {
+/// Blocks until the other side of the socket is gone; anything it says before is said back to it.
+pub(crate) fn echo_until_end(socket: impl AsFd) {
+    let mut heard = [0_u8; 64];
+    while let Ok((_, length)) = retry_on_intr(|| recv(&socket, &mut heard, RecvFlags::empty())) {
         if length == 0 {
             return;
         }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        // Whoever does not listen hears nothing.
+        let _said = rustix::net::send(&socket, &heard[..length.min(heard.len())], flags);
     }
+}
+
+/// Says something that the other side will say back, if it lives.
+pub(crate) fn call_out(socket: impl AsFd) {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    // A socket that is full has been called often enough, and one that is broken is noticed elsewhere.
+    let _called = rustix::net::send(socket, &[1], flags);
+}
+
+/// True if anything was said back since this was last asked.
+pub(crate) fn was_echoed(socket: impl AsFd) -> bool {
+    let mut heard = [0_u8; 64];
+    let mut answers = (0..MOST_ANSWERS)
+        .map_while(|_| recv(&socket, &mut heard, RecvFlags::DONTWAIT).ok().filter(|(_, length)| *length > 0));
+    let answered = answers.next().is_some();
+    answers.for_each(drop);
+    answered
 }

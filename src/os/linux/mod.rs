@@ -6,13 +6,17 @@ mod clock;
 mod control;
 mod entrance;
 mod image;
+mod memory;
+mod oom;
 mod pipe;
 mod random;
+mod slot;
+mod stderr;
 
-pub(crate) use board::{Board, SLOTS, Start};
-pub(crate) use child::{Killer, Launch};
+pub(crate) use board::{Board, SLOTS};
+pub(crate) use child::{Killer, Launch, SIGKILL};
 pub(crate) use clock::monotonic_ns;
-pub(crate) use control::{control_pair, peek_stdin, receive, send, wait_for_end};
+pub(crate) use control::{call_out, control_pair, echo_until_end, peek_stdin, receive, send, was_echoed};
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, leave_at_once, nice, reset_signals, stdin_is_control, stdin_is_our_parent,
     thread_id,
@@ -20,5 +24,9 @@ pub(crate) use entrance::{
 #[cfg(feature = "auto-entry")]
 pub(crate) use entrance::{before_main, run_later_constructors};
 pub(crate) use image::Image;
-pub(crate) use pipe::{pipe, read_into, set_nonblocking, wait_readable, write_all, write_some};
+pub(crate) use memory::Resident;
+pub(crate) use oom::OomKills;
+pub(crate) use pipe::{pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
+pub(crate) use slot::{Finish, Running, Start};
+pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};

@@ -49,6 +49,11 @@ pub(crate) fn read_into(fd: impl AsFd, buffer: &mut BytesMut) -> io::Result<usiz
     Ok(read)
 }
 
+/// Bytes in a pipe that were not read yet; either end will do.
+pub(crate) fn unread(fd: impl AsFd) -> u64 {
+    rustix::io::ioctl_fionread(fd).unwrap_or(0)
+}
+
 /// Waits until reading returns something, at most for `limit_ns` nanoseconds; false when the time is over.
 pub(crate) fn wait_readable(fd: impl AsFd, limit_ns: Option<i64>) -> io::Result<bool> {
     let mut polled = [PollFd::new(&fd, PollFlags::IN)];

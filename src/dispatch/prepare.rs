@@ -1,0 +1,67 @@
+//! What the ledger's actions come to, each with what only the lock protects done already.
+
+use std::sync::Arc;
+
+use super::effect::{Effect, Occasion};
+use super::engine::{Engine, State};
+use super::ledger::Action;
+use super::unit::{Piece, Pieces, Unit};
+use crate::backend::{Call, WorkerId};
+use crate::error::{Death, Error, Exit};
+use crate::wire::Reply;
+
+impl Engine {
+    /// What an action comes to, with what only the lock protects done already.
+    pub(super) fn prepare(
+        &self,
+        state: &mut State,
+        action: Action<Arc<Unit>>,
+        occasion: &Occasion,
+    ) -> Option<Effect> {
+        match action {
+            Action::Start { worker, index } => {
+                self.start_worker(state, worker, index);
+                None
+            }
+            Action::Send { worker, head, task: unit, done, watched } => {
+                let link = state.link(worker)?;
+                link.enter(head.slot, head.call);
+                unit.leave_queue();
+                let records = unit.records_of(done, head.elements);
+                Some(Effect::Send(link, Call { head, task: unit.task, records, watched }))
+            }
+            Action::Deliver { task: unit, first, reply } => {
+                let Reply { elements, elapsed_ns, .. } = reply;
+                let results = Pieces::Records(occasion.records.clone());
+                Some(Effect::Accept(unit, Piece { results, first, elements, elapsed_ns }))
+            }
+            Action::Died { worker, task: unit, first, elements, attempts } => {
+                let error = died(state, worker, &unit, attempts, occasion);
+                Some(Effect::Fail { unit, error, first, elements })
+            }
+            Action::TimedOut { task: unit, first, elements, limit } => {
+                Some(Effect::Fail { error: unit.timed_out(limit), unit, first, elements })
+            }
+            Action::Fail { task: unit, first, elements, error } => {
+                Some(Effect::Fail { unit, error, first, elements })
+            }
+            Action::Forget { task: unit } => Some(Effect::Forget(unit)),
+            Action::Kill { worker } if state.starts.contains_key(&worker) => {
+                state.starts.get(&worker).cloned().map(Effect::Abort)
+            }
+            Action::Kill { worker } => state.link(worker).map(Effect::Kill),
+            Action::Stop { worker } => state.link(worker).map(Effect::Stop),
+            Action::Ping { worker } => state.link(worker).map(Effect::Ping),
+            Action::Interrupt { worker } => state.link(worker).map(Effect::Interrupt),
+            Action::Accuse { worker, why } => state.link(worker).map(|link| Effect::Accuse(link, why)),
+            Action::Abandon { worker } => state.links.0.remove(&worker).and(None),
+        }
+    }
+}
+
+/// The error of a task whose worker has died under it.
+fn died(state: &State, worker: WorkerId, unit: &Unit, attempts: u32, occasion: &Occasion) -> Error {
+    let pid = || state.link(worker).map_or(0, |link| link.id());
+    let death = occasion.end.clone().unwrap_or_else(|| Death::new(pid(), Exit::Unknown));
+    Error::WorkerDied(Death { task: Some(unit.name()), attempts, ..death })
+}
