@@ -13,7 +13,7 @@ use super::handle::TaskHandle;
 use super::outcome::Label;
 use crate::dispatch::{Engine, LaneId, Permit, Unit};
 use crate::error::{Error, Result};
-use crate::os::callers_runtime;
+use crate::os::{self, Rooted, callers_runtime};
 use crate::task::{Arguments, Payload, Task, TaskFn};
 use crate::wire::put_record;
 
@@ -51,7 +51,7 @@ pub struct Apply<R: Payload> {
 enum Stage<R: Payload> {
     Prepared(Request<R>),
     /// Waits for a place in the queue.
-    Waiting(Request<R>, BoxFuture<'static, Permit>),
+    Waiting(Request<R>, Rooted<BoxFuture<'static, Permit>>),
     Started(TaskHandle<R>),
     /// While moving from one stage to the next.
     Moving,
@@ -100,6 +100,10 @@ impl<R: Payload> Request<R> {
     /// Starts the call now. Where the queue is full, a task of its own waits for a place.
     pub(super) fn start(self, engine: &Arc<Engine>) -> TaskHandle<R> {
         let handle = TaskHandle::new(Arc::clone(&self.cell), Arc::clone(engine));
+        if let Err(error) = os::not_forked() {
+            self.cell.settle(Err(error));
+            return handle;
+        }
         if self.permit.is_some() || engine.limits().is_unlimited() {
             self.submit(engine);
             return handle;
@@ -191,6 +195,7 @@ impl<R: Payload> Future for Apply<R> {
     type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        os::not_forked()?;
         loop {
             match std::mem::replace(&mut self.stage, Stage::Moving) {
                 Stage::Prepared(request)
@@ -200,7 +205,7 @@ impl<R: Payload> Future for Apply<R> {
                 }
                 Stage::Prepared(request) => {
                     let place = self.engine.limits().clone().acquire(request.size());
-                    self.stage = Stage::Waiting(request, Box::pin(place));
+                    self.stage = Stage::Waiting(request, Rooted::new(Box::pin(place)));
                 }
                 Stage::Waiting(request, mut place) => match place.as_mut().poll(cx) {
                     Poll::Ready(permit) => {

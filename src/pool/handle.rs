@@ -10,7 +10,7 @@ use super::blocking::block_on;
 use super::cell::Cell;
 use crate::dispatch::{Engine, Lookout};
 use crate::error::{Error, Result};
-use crate::os::background;
+use crate::os::{self, Rooted, background};
 use crate::task::Payload;
 
 /// The number of a call, unique within its pool. Errors name it.
@@ -113,7 +113,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.cell.is_settled()
+        os::forked() || self.cell.is_settled()
     }
 
     /// Cancels the call: one that has not started never will, one that runs sees
@@ -142,7 +142,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     #[expect(clippy::must_use_candidate, reason = "most callers need not know")]
     pub fn cancel(&self) -> bool {
-        self.cell.cancel()
+        !os::forked() && self.cell.cancel()
     }
 
     /// From now on dropping the handle cancels the call, as [`cancel`](Self::cancel) does.
@@ -184,6 +184,9 @@ impl<R: Payload> TaskHandle<R> {
     /// # }).unwrap();
     /// ```
     pub fn callback(self, f: impl FnOnce(&R) + Send + 'static) -> Self {
+        if os::forked() {
+            return self;
+        }
         self.cell.attach(Box::new(move |result| {
             if let Ok(value) = result {
                 f(value);
@@ -207,6 +210,10 @@ impl<R: Payload> TaskHandle<R> {
     /// # }).unwrap();
     /// ```
     pub fn error_callback(self, f: impl FnOnce(&Error) + Send + 'static) -> Self {
+        if os::forked() {
+            f(&Error::Forked);
+            return self;
+        }
         self.cell.attach(Box::new(move |result| {
             if let Err(error) = result {
                 f(error);
@@ -234,7 +241,10 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     pub async fn wait(&self, limit: Duration) -> bool {
         self.engine.visit(false);
-        let settled = std::future::poll_fn(|cx| self.cell.poll_settled(cx));
+        let settled =
+            std::future::poll_fn(
+                |cx| if os::forked() { Poll::Ready(()) } else { self.cell.poll_settled(cx) },
+            );
         within(limit, settled).await.is_some()
     }
 
@@ -261,7 +271,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     pub async fn get(&self, limit: Duration) -> Result<R> {
         self.engine.visit(false);
-        let taken = within(limit, std::future::poll_fn(|cx| self.cell.poll(cx))).await;
+        let taken = within(limit, std::future::poll_fn(|cx| poll_cell(&self.cell, cx))).await;
         let task = || self.cell.label().task();
         match taken {
             Some(Some(result)) => result,
@@ -291,19 +301,30 @@ impl<R: Payload> TaskHandle<R> {
 }
 
 /// Waits with the crate's own clock, which goes under any executor.
+/// What has come, if this is the process that it comes to.
+fn poll_cell<R: Payload>(cell: &Cell<R>, cx: &Context<'_>) -> Poll<Option<Result<R>>> {
+    match os::not_forked() {
+        Ok(()) => cell.poll(cx),
+        Err(error) => Poll::Ready(Some(Err(error))),
+    }
+}
+
 async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    if os::forked() {
+        return Some(future.await);
+    }
     let sleep = {
         let background = background().expect("a pool has started the background runtime");
         let _inside = background.enter();
         // A limit beyond what the clock can hold is no limit.
         let end = tokio::time::Instant::now().checked_add(limit);
-        end.map(tokio::time::sleep_until)
+        end.map(|end| Rooted::new(Box::pin(tokio::time::sleep_until(end))))
     };
-    let Some(sleep) = sleep else { return Some(future.await) };
+    let Some(mut sleep) = sleep else { return Some(future.await) };
     tokio::select! {
         biased;
         output = future => Some(output),
-        () = sleep => None,
+        () = sleep.as_mut() => None,
     }
 }
 
@@ -312,7 +333,7 @@ impl<R: Payload> Future for TaskHandle<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { cell, engine, lookout, .. } = &mut *self;
-        let mut polled = cell.poll(cx);
+        let mut polled = poll_cell(cell, cx);
         if polled.is_pending() {
             engine.visit(false);
             let came = || {

@@ -25,7 +25,7 @@ use futures::StreamExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::codec::FramedRead;
 
-use super::link::SpawnLink;
+use super::link::{Ends, SpawnLink};
 use crate::backend::{Home, Profile, StartRequest};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Board, Image, Launch};
@@ -35,33 +35,24 @@ use crate::worker::{ENV, Setup, Token};
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
 
-/// What the pool keeps of a worker that it starts, and what goes to the worker.
-struct Ends {
-    control: OwnedFd,
-    orders: OwnedFd,
-    reports: OwnedFd,
-    board: Board,
-}
-
 type Reports = FramedRead<Receiver, Codec>;
 
 pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
     if request.profile.setup.as_ref().is_some_and(|setup| !setup.function.is_native()) {
         return Err(Error::ForeignTask { task: "initializer".into() });
     }
-    let (ends, launch) =
-        prepare(&request.profile, request.index).map_err(|cause| Error::start("make its pipes", cause))?;
-    let started = tokio::task::spawn_blocking(move || launch.start()).await.map_err(io::Error::other);
-    let child = started.flatten().map_err(|cause| Error::start("start its process", cause))?;
+    let (ends, reports, launch) = prepare(&request.profile, request.index)?;
+    let started = tokio::task::spawn_blocking(move || launch.start()).await;
+    let child = started.map_err(|cause| Error::start("start its process", io::Error::other(cause)))??;
     let pid = child.pid();
     let killer = child.killer();
-    let receiver = Receiver::from_owned_fd(ends.reports).map_err(|cause| Error::start("watch it", cause))?;
+    let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
     let mut reports = FramedRead::new(receiver, codec(request.profile.configure.max_frame));
     let mut ended = Box::pin(child.ended());
     tokio::time::timeout(HELLO_WITHIN, hello(&mut reports, &mut ended, pid))
         .await
         .map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))??;
-    let link = SpawnLink::new(pid, killer, ends.control, ends.orders, ends.board, &request, home);
+    let link = SpawnLink::new(pid, killer, ends, &request, home);
     link.configure(&configure(&request));
     match next(&mut reports, &mut ended, pid).await? {
         Report::Ready => {}
@@ -74,22 +65,37 @@ pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<
     Ok(link)
 }
 
-fn prepare(profile: &Profile, index: usize) -> io::Result<(Ends, Launch)> {
-    let token = Token(os::random()?);
-    let (control, their_control) = os::control_pair()?;
-    let (their_orders, orders) = os::pipe()?;
-    let (reports, their_reports) = os::pipe()?;
-    os::set_nonblocking(&orders)?;
-    os::set_nonblocking(&reports)?;
-    let (board, memory) = Board::create()?;
-    let setup = postcard::to_stdvec(&Setup { token }).map_err(io::Error::other)?;
-    // The socket keeps the message until the worker is there to take it.
-    os::send(&control, &setup, &[their_orders.as_fd(), their_reports.as_fd(), memory.as_fd()])?;
+fn prepare(profile: &Profile, index: usize) -> Result<(Ends, OwnedFd, Launch)> {
+    let token = Token(os::random().map_err(|cause| Error::start("make its token", cause))?);
+    let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
+    let pipes = pipes(token, &memory).map_err(|cause| Error::start("make its pipes", cause))?;
+    let Pipes { control, their_control, orders, orders_read, reports } = pipes;
     let mut env = profile.env.clone();
     env.push((ENV.into(), token.to_string().into()));
     let title = title(&profile.configure.name, index);
     let launch = Launch { title, env, current_dir: profile.current_dir.clone(), control: their_control };
-    Ok((Ends { control, orders, reports, board }, launch))
+    Ok((Ends { control, orders, orders_read, board }, reports, launch))
+}
+
+/// What connects a worker, with its own ends on their way to it already.
+struct Pipes {
+    control: OwnedFd,
+    their_control: OwnedFd,
+    orders: OwnedFd,
+    orders_read: OwnedFd,
+    reports: OwnedFd,
+}
+
+fn pipes(token: Token, memory: &OwnedFd) -> io::Result<Pipes> {
+    let (control, their_control) = os::control_pair()?;
+    let (orders_read, orders) = os::pipe()?;
+    let (reports, their_reports) = os::pipe()?;
+    os::set_nonblocking(&orders)?;
+    os::set_nonblocking(&reports)?;
+    let setup = postcard::to_stdvec(&Setup { token }).map_err(io::Error::other)?;
+    // The socket keeps the message until the worker is there to take it.
+    os::send(&control, &setup, &[orders_read.as_fd(), their_reports.as_fd(), memory.as_fd()])?;
+    Ok(Pipes { control, their_control, orders, orders_read, reports })
 }
 
 fn title(name: &str, index: usize) -> OsString {

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -24,10 +24,13 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-use crate::error::Exit;
+use crate::error::{Error, Exit, Result};
 
 /// The image of this very process, even if its file was replaced or deleted.
 const OURSELVES: &str = "/proc/self/exe";
+
+/// Sends a signal to the group that a process leads or has led, since Linux 6.9.
+const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 
 /// A thread that only waits needs next to nothing.
 const WAITING_STACK: usize = 64 * 1024;
@@ -67,16 +70,17 @@ struct Unwatched(Pid);
 
 impl Launch {
     /// Starts the child, in a process group of its own. Blocks for about a millisecond.
-    pub(crate) fn start(self) -> io::Result<Child> {
+    pub(crate) fn start(self) -> Result<Child> {
         let mut command = Command::new(OURSELVES);
         command.arg0(&self.title).envs(self.env).stdin(Stdio::from(self.control)).process_group(0);
         if let Some(directory) = self.current_dir {
             command.current_dir(directory);
         }
-        let started = command.spawn()?;
+        let started = command.spawn().map_err(|cause| Error::start("start its process", cause))?;
         let number = i32::try_from(started.id()).expect("a process number is an i32");
         let unwatched = Unwatched(Pid::from_raw(number).expect("a process number is not 0"));
-        let pidfd = pidfd_open(unwatched.0, PidfdFlags::empty())?;
+        let pidfd = pidfd_open(unwatched.0, PidfdFlags::empty());
+        let pidfd = pidfd.map_err(|cause| Error::start("watch its process", cause.into()))?;
         let pid = unwatched.0;
         std::mem::forget(unwatched);
         Ok(Child { pid, pidfd: Arc::new(pidfd), reaped: false })
@@ -149,15 +153,31 @@ impl Child {
         let _readable = retry_on_intr(|| rustix::event::poll(&mut polled, None));
     }
 
+    /// Kills what is left of its group, and nothing else: not even where somebody has reaped it already does the descriptor stand for
+    /// another group of the same number.
+    fn kill_group(&self) -> io::Result<()> {
+        let (pidfd, whole_group) = (self.pidfd.as_raw_fd(), PIDFD_SIGNAL_PROCESS_GROUP);
+        let no_details = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is open, and no details are given.
+        let sent = unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, pidfd, libc::SIGKILL, no_details, whole_group)
+        };
+        if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     fn reap(&mut self) -> Exit {
         self.reaped = true;
         let who = || WaitId::PidFd(self.pidfd.as_fd());
         let seen = retry_on_intr(|| waitid(who(), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+        let killed = self.kill_group();
         let Ok(Some(status)) = seen else {
             // Somebody else has reaped it, so that its number may belong to another process by now.
             return Exit::Unknown;
         };
-        let _no_one_left = kill_process_group(self.pid, Signal::KILL);
+        if killed.is_err() {
+            // An older kernel.
+            let _no_one_left = kill_process_group(self.pid, Signal::KILL);
+        }
         let _status = retry_on_intr(|| waitid(who(), WaitIdOptions::EXITED));
         match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Exit::Code(code),

@@ -5,11 +5,13 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
 };
+use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
 /// Descriptors that one message may carry.
 const MOST_DESCRIPTORS: usize = 8;
@@ -56,11 +58,26 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize
 }
 
 /// Blocks until the other side of the socket is gone; anything it says before is passed over.
+///
+/// The process there may be gone before its end of the socket is: a child that it has forked holds that too.
 pub(crate) fn wait_for_end(socket: impl AsFd) {
+    let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+    if !super::entrance::is_our_parent(&socket) {
+        return;
+    }
     let mut ignored = [0_u8; 64];
-    while let Ok((_, length)) = retry_on_intr(|| recv(&socket, &mut ignored, RecvFlags::empty())) {
-        if length == 0 {
-            return;
+    while is_readable_first(&socket, parent.as_ref()) {
+        match retry_on_intr(|| recv(&socket, &mut ignored, RecvFlags::empty())) {
+            Ok((_, 1..)) => {}
+            Ok((_, 0)) | Err(_) => return,
         }
     }
+}
+
+/// Waits until the socket can be read; false if the other process has ended, where that can be told.
+fn is_readable_first(socket: impl AsFd, process: Option<&OwnedFd>) -> bool {
+    let Some(process) = process else { return true };
+    let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(process, PollFlags::IN)];
+    let _ready = retry_on_intr(|| poll(&mut polled, None));
+    polled[1].revents().is_empty()
 }

@@ -5,6 +5,7 @@ mod child;
 mod clock;
 mod control;
 mod entrance;
+mod fork;
 mod image;
 mod pipe;
 mod random;
@@ -14,11 +15,12 @@ pub(crate) use child::{Killer, Launch};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{control_pair, peek_stdin, receive, send, wait_for_end};
 pub(crate) use entrance::{
-    LIFELINE_LOST, accept_control, leave_at_once, nice, reset_signals, stdin_is_control, stdin_is_our_parent,
-    thread_id,
+    LIFELINE_LOST, accept_control, has_extra_rights, leave_at_once, leave_with_group, nice, reset_signals,
+    stdin_is_control, stdin_is_our_parent, thread_id,
 };
 #[cfg(feature = "auto-entry")]
 pub(crate) use entrance::{before_main, run_later_constructors};
+pub(crate) use fork::{Rooted, forked, not_forked, notice_forks};
 pub(crate) use image::Image;
 pub(crate) use pipe::{pipe, read_into, set_nonblocking, wait_readable, write_all, write_some};
 pub(crate) use random::random;
