@@ -77,6 +77,12 @@ pub enum Error {
     /// The pool is still open: `close` or `terminate` it before `join`.
     #[error("the pool is still open; close or terminate it before joining it")]
     NotClosed,
+    /// This process is a child, by `fork`, of one that has made a pool: a pool belongs to the process that made it.
+    ///
+    /// The child has none of its threads. A pool made before the fork goes on in the parent, whatever the child does with it; to have one in
+    /// the child, make it there, and none before the fork.
+    #[error("the pool belongs to the process that made it, and this process was forked from that one")]
+    Forked,
     /// The queue of the pool is full.
     #[error("the queue of the pool is full")]
     QueueFull,

@@ -178,8 +178,9 @@ impl Link for ThreadLink {
         self.context.board.progress(slot.into(), call)
     }
 
-    fn unsent(&self, _call: u64, _received: u32) -> Option<(u32, Vec<u8>)> {
-        None
+    /// Asked of a thread that was given up: it is condemned, and writes nothing more to its board.
+    fn unsent(&self, call: u64, received: u32) -> Option<(u32, Vec<u8>)> {
+        self.context.board.unsent_results(call, received)
     }
 
     fn stop(self: Arc<Self>) {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ use super::terms::{Rules, Terms};
 use super::unit::Unit;
 use crate::backend::{Backend, End, Events, Home, Link, Profile, WorkerId};
 use crate::error::{Death, Error, Result};
-use crate::os::background;
+use crate::os::{self, Rooted, background};
 use crate::wire::{Records, Reply};
 
 /// What an engine is made of.
@@ -41,14 +42,14 @@ pub(crate) struct EngineConfig {
 }
 
 pub(crate) struct Engine {
-    state: Mutex<State>,
+    state: Rooted<Mutex<State>>,
     backend: Box<dyn Backend>,
     home: Arc<Home>,
     profile: Arc<Profile>,
     limits: Limits,
     terms: Terms,
     /// Told when a worker comes or goes, or the pool changes as a whole.
-    changed: watch::Sender<()>,
+    changed: Rooted<watch::Sender<()>>,
     next_id: AtomicU64,
     looking: Looking,
     this: Weak<Engine>,
@@ -71,6 +72,9 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// Cancels the unit: unless it was settled already, its sink hears nothing more of it.
     pub(crate) fn cancel(&self) {
+        if os::forked() {
+            return;
+        }
         self.engine.act(Occasion::default(), |ledger, links, out| {
             ledger.notice(Instant::now());
             ledger.cancel(self.unit, links, out)
@@ -92,7 +96,9 @@ pub(crate) struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.engine.act(Occasion::default(), |ledger, _, out| ledger.release(out));
+        if !os::forked() {
+            self.engine.act(Occasion::default(), |ledger, _, out| ledger.release(out));
+        }
     }
 }
 
@@ -117,13 +123,13 @@ impl Engine {
         let state = State { ledger, links: Links::default(), starts: HashMap::new(), timer: None };
         let busy_poll = Duration::from_nanos(config.profile.configure.busy_poll_ns);
         let engine = Arc::new_cyclic(|this| Self {
-            state: Mutex::new(state),
+            state: Rooted::new(Mutex::new(state)),
             backend: config.backend,
             home: config.home,
             profile: Arc::new(config.profile),
             limits: config.limits,
             terms: config.terms,
-            changed: watch::Sender::new(()),
+            changed: Rooted::new(watch::Sender::new(())),
             next_id: AtomicU64::new(1),
             looking: Looking::new(busy_poll),
             this: Weak::clone(this),
@@ -178,6 +184,9 @@ impl Engine {
 
     /// Notes a call from the current context, so that its results are surely read.
     pub(crate) fn visit(&self, blocking: bool) {
+        if os::forked() {
+            return;
+        }
         if let Some(background) = self.home.visit(blocking) {
             let links: Vec<_> = self.lock().links.0.values().map(Arc::clone).collect();
             for link in links {
@@ -188,6 +197,7 @@ impl Engine {
 
     /// Queues a unit, and sends it if a worker has room for it.
     pub(crate) fn submit(&self, unit: Unit, lane: LaneId, is_held: bool) -> Result<Ticket> {
+        os::not_forked()?;
         self.backend.check(unit.task)?;
         self.visit(false);
         let (elements, bytes, terms, start_by) =
@@ -205,18 +215,25 @@ impl Engine {
 
     /// Keeps the pool from ending before an input was read to its end, should it be closed meanwhile.
     pub(crate) fn hold(&self) -> Result<Hold> {
+        os::not_forked()?;
         self.lock().ledger.hold()?;
         Ok(Hold { engine: self.this() })
     }
 
     /// Takes no more units.
     pub(crate) fn close(&self) {
+        if os::forked() {
+            return;
+        }
         self.act(Occasion::default(), |ledger, _, out| ledger.close(out));
         self.changed.send_replace(());
     }
 
     /// Cancels everything and kills the workers.
     pub(crate) fn terminate(&self) {
+        if os::forked() {
+            return;
+        }
         self.act(Occasion::default(), |ledger, _, out| {
             ledger.notice(Instant::now());
             ledger.terminate(out, |unit| Error::Cancelled { task: unit.name() });
@@ -226,6 +243,9 @@ impl Engine {
 
     /// Cancels everything that has not started; how many elements that were.
     pub(crate) fn cancel_pending(&self) -> u64 {
+        if os::forked() {
+            return 0;
+        }
         self.act(Occasion::default(), |ledger, links, out| {
             ledger.notice(Instant::now());
             ledger.cancel_pending(links, out, |unit| Error::Cancelled { task: unit.name() })
@@ -238,7 +258,7 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.lock().ledger.stats()
+        if os::forked() { Stats::default() } else { self.lock().ledger.stats() }
     }
 
     /// How many workers the pool is to have.
@@ -248,10 +268,13 @@ impl Engine {
 
     /// Why the pool takes nothing more, if it does not.
     pub(crate) fn refusal(&self) -> Option<Error> {
-        self.lock().ledger.refusal()
+        os::not_forked().err().or_else(|| self.lock().ledger.refusal())
     }
 
     pub(crate) fn worker_ids(&self) -> Vec<u32> {
+        if os::forked() {
+            return Vec::new();
+        }
         let state = self.lock();
         let ids = state.ledger.ready_workers().filter_map(|worker| state.links.0.get(&worker));
         ids.map(|link| link.id()).collect()
@@ -275,14 +298,22 @@ impl Engine {
         .await
     }
 
-    async fn until<R>(&self, mut answer: impl FnMut(&Ledger<Arc<Unit>>) -> Option<R>) -> R {
+    async fn until(&self, mut answer: impl FnMut(&Ledger<Arc<Unit>>) -> Option<Result<()>>) -> Result<()> {
+        os::not_forked()?;
         let mut changed = self.changed.subscribe();
-        loop {
-            if let Some(answer) = answer(&self.lock().ledger) {
-                return answer;
+        let mut answered = Rooted::new(Box::pin(async move {
+            loop {
+                if let Some(answer) = answer(&self.lock().ledger) {
+                    return answer;
+                }
+                let _the_sender_is_ours = changed.changed().await;
             }
-            let _the_sender_is_ours = changed.changed().await;
-        }
+        }));
+        std::future::poll_fn(|cx| match os::not_forked() {
+            Ok(()) => answered.as_mut().poll(cx),
+            Err(error) => Poll::Ready(Err(error)),
+        })
+        .await
     }
 
     /// Tells the ledger of an event and does what follows.

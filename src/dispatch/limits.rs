@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::error::{Error, Result};
+use crate::os::Rooted;
 
 /// Bytes are counted in these, since a semaphore counts up to 2^29 or so.
 const UNIT: usize = 1024;
@@ -19,8 +20,8 @@ pub(crate) struct Limits {
 /// A place in the queue; dropping it gives it back.
 #[derive(Debug, Default)]
 pub(crate) struct Permit {
-    _call: Option<OwnedSemaphorePermit>,
-    _bytes: Option<OwnedSemaphorePermit>,
+    _call: Option<Rooted<OwnedSemaphorePermit>>,
+    _bytes: Option<Rooted<OwnedSemaphorePermit>>,
 }
 
 impl Limits {
@@ -51,7 +52,7 @@ impl Limits {
             }
             None => None,
         };
-        Permit { _call: call, _bytes: bytes }
+        Permit { _call: call.map(Rooted::new), _bytes: bytes.map(Rooted::new) }
     }
 
     /// Takes a place at once, or fails with `QueueFull`.
@@ -62,7 +63,8 @@ impl Limits {
             Arc::clone(room).try_acquire_many_owned(units(bytes, *most))
         };
         let bytes = self.bytes.as_ref().map(take).transpose();
-        Ok(Permit { _call: call.map_err(full)?, _bytes: bytes.map_err(full)? })
+        let (call, bytes) = (call.map_err(full)?, bytes.map_err(full)?);
+        Ok(Permit { _call: call.map(Rooted::new), _bytes: bytes.map(Rooted::new) })
     }
 }
 

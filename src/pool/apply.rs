@@ -17,7 +17,7 @@ use super::outcome::Label;
 use super::wishes::{Wishes, until, wishes};
 use crate::dispatch::{Engine, LaneId, Permit, Unit};
 use crate::error::{Error, Limit, Result};
-use crate::os::{background, callers_runtime};
+use crate::os::{self, Rooted, background, callers_runtime};
 use crate::task::{Arguments, Payload, Task, TaskFn};
 use crate::wire::put_record;
 
@@ -55,7 +55,7 @@ pub struct Apply<R: Payload> {
 enum Stage<R: Payload> {
     Prepared(Request<R>),
     /// Waits for a place in the queue.
-    Waiting(Request<R>, BoxFuture<'static, Result<Permit>>),
+    Waiting(Request<R>, Rooted<BoxFuture<'static, Result<Permit>>>),
     Started(TaskHandle<R>),
     /// Fails without having been started.
     Refused(Label, Error),
@@ -120,6 +120,10 @@ impl<R: Payload> Request<R> {
         self.begin_to_wait();
         let cell = Cell::new(self.label.clone());
         let handle = TaskHandle::new(Arc::clone(&cell), Arc::clone(engine));
+        if let Err(error) = os::not_forked() {
+            cell.settle(Err(error));
+            return handle;
+        }
         cancel_with(&self.wishes, &cell);
         if self.permit.is_some() || engine.limits().is_unlimited() {
             self.submit(engine, &cell);
@@ -267,6 +271,7 @@ impl<R: Payload> Future for Apply<R> {
     type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        os::not_forked()?;
         loop {
             match std::mem::replace(&mut self.stage, Stage::Moving) {
                 Stage::Prepared(request)
@@ -276,7 +281,7 @@ impl<R: Payload> Future for Apply<R> {
                 }
                 Stage::Prepared(mut request) => {
                     request.begin_to_wait();
-                    let place = request.place(&self.engine);
+                    let place = Rooted::new(request.place(&self.engine));
                     self.stage = Stage::Waiting(request, place);
                 }
                 Stage::Waiting(request, mut place) => match place.as_mut().poll(cx) {

@@ -13,6 +13,7 @@ use super::kind::{Kind, Processes};
 use crate::backend::{Backend, Home, Profile, Spawn, Threads};
 use crate::dispatch::{Engine, EngineConfig, Limits, Rules, Terms};
 use crate::error::{Error, Result};
+use crate::os;
 use crate::task::{Arguments, Fallible, InitFn, Plain, Setup};
 use crate::wire::{Configure, DEFAULT_MAX, LARGEST_MAX};
 use crate::worker::{depth, entered, is_unserved_worker};
@@ -248,7 +249,8 @@ impl<K: Kind> Builder<K> {
     /// # Errors
     ///
     /// [`Error::Option`] names an option that cannot be; [`Error::Start`] says that the background thread cannot be
-    /// made. A worker that cannot be started is an error of the calls.
+    /// made, or that the program is setuid or has capabilities of its own. [`Error::Forked`]: this process was forked from one that has made a pool.
+    /// A worker that cannot be started is an error of the calls.
     ///
     /// # Examples
     ///
@@ -258,9 +260,11 @@ impl<K: Kind> Builder<K> {
     /// # ; Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn build(self) -> Result<Pool<K>> {
+        os::not_forked()?;
         let cores = available_parallelism().map_or(1, Into::into);
         let workers = self.workers.unwrap_or(cores);
         self.check(workers)?;
+        os::notice_forks().map_err(|cause| Error::start("notice forks", cause))?;
         let home =
             Arc::new(Home::here().map_err(|cause| Error::start("start the background thread", cause))?);
         let limits = Limits::new(self.queue_limit, self.queue_bytes);
@@ -309,6 +313,11 @@ impl<K: Kind> Builder<K> {
         if !K::ARE_THREADS && (!entered() || is_unserved_worker()) {
             let step = "find the entry: call `multiprocess::init()` first in `main`, or enable the feature `auto-entry`";
             return Err(Error::start(step, std::io::ErrorKind::Unsupported.into()));
+        }
+        if !K::ARE_THREADS && os::has_extra_rights() {
+            // They would have those rights too, and take nobody's word for it that they are workers.
+            let step = "trust it: a program that is setuid or has capabilities of its own has no workers";
+            return Err(Error::start(step, std::io::ErrorKind::PermissionDenied.into()));
         }
         if depth() >= DEEPEST {
             return Err(Error::option("workers", format!("pools are nested {DEEPEST} deep already")));

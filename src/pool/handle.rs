@@ -12,6 +12,7 @@ use super::outcome::Label;
 use super::wishes::within;
 use crate::dispatch::{Engine, Lookout};
 use crate::error::{Error, Limit, Result};
+use crate::os;
 use crate::task::Payload;
 
 /// The number of a call, unique within its pool. Errors name it.
@@ -125,7 +126,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.cell.is_settled()
+        os::forked() || self.cell.is_settled()
     }
 
     /// Cancels the call: one that has not started never will, one that runs sees
@@ -154,7 +155,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     #[expect(clippy::must_use_candidate, reason = "most callers need not know")]
     pub fn cancel(&self) -> bool {
-        self.cell.cancel()
+        !os::forked() && self.cell.cancel()
     }
 
     /// From now on dropping the handle cancels the call, as [`cancel`](Self::cancel) does.
@@ -196,6 +197,9 @@ impl<R: Payload> TaskHandle<R> {
     /// # }).unwrap();
     /// ```
     pub fn callback(self, f: impl FnOnce(&R) + Send + 'static) -> Self {
+        if os::forked() {
+            return self;
+        }
         self.cell.attach(Box::new(move |result| {
             if let Ok(value) = result {
                 f(value);
@@ -219,6 +223,10 @@ impl<R: Payload> TaskHandle<R> {
     /// # }).unwrap();
     /// ```
     pub fn error_callback(self, f: impl FnOnce(&Error) + Send + 'static) -> Self {
+        if os::forked() {
+            f(&Error::Forked);
+            return self;
+        }
         self.cell.attach(Box::new(move |result| {
             if let Err(error) = result {
                 f(error);
@@ -246,7 +254,10 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     pub async fn wait(&self, limit: Duration) -> bool {
         self.engine.visit(false);
-        let settled = std::future::poll_fn(|cx| self.cell.poll_settled(cx));
+        let settled =
+            std::future::poll_fn(
+                |cx| if os::forked() { Poll::Ready(()) } else { self.cell.poll_settled(cx) },
+            );
         within(limit, settled).await.is_some()
     }
 
@@ -273,7 +284,7 @@ impl<R: Payload> TaskHandle<R> {
     /// ```
     pub async fn get(&self, limit: Duration) -> Result<R> {
         self.engine.visit(false);
-        let taken = within(limit, std::future::poll_fn(|cx| self.cell.poll(cx))).await;
+        let taken = within(limit, std::future::poll_fn(|cx| poll_cell(&self.cell, cx))).await;
         let task = || self.cell.label().task();
         match taken {
             Some(Some(result)) => result,
@@ -302,12 +313,20 @@ impl<R: Payload> TaskHandle<R> {
     }
 }
 
+/// What has come, if this is the process that it comes to.
+fn poll_cell<R: Payload>(cell: &Cell<R>, cx: &Context<'_>) -> Poll<Option<Result<R>>> {
+    match os::not_forked() {
+        Ok(()) => cell.poll(cx),
+        Err(error) => Poll::Ready(Some(Err(error))),
+    }
+}
+
 impl<R: Payload> Future for TaskHandle<R> {
     type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { cell, engine, lookout, .. } = &mut *self;
-        let mut polled = cell.poll(cx);
+        let mut polled = poll_cell(cell, cx);
         if polled.is_pending() {
             engine.visit(false);
             let came = || {

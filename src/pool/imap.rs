@@ -15,6 +15,7 @@ use super::flow::Flow;
 use super::outcome::Results;
 use super::wishes::{Wishes, wishes};
 use crate::error::Result;
+use crate::os;
 use crate::task::Payload;
 
 /// A map as a stream: each element's result as it comes.
@@ -125,6 +126,10 @@ impl<R: Payload> Stream for Imap<R> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.finished {
             return Poll::Ready(None);
+        }
+        if let Err(error) = os::not_forked() {
+            self.finished = true;
+            return Poll::Ready(Some(Err(error)));
         }
         self.flow.advance(cx);
         if let Some(result) = self.next_result() {

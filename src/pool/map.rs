@@ -15,7 +15,7 @@ use super::flow::Flow;
 use super::handle::TaskHandle;
 use super::wishes::{Wishes, wishes};
 use crate::error::{Error, Result};
-use crate::os::callers_runtime;
+use crate::os::{self, callers_runtime};
 use crate::task::Payload;
 
 /// Room made for results before any has come.
@@ -121,8 +121,8 @@ impl<R: Payload> Map<R> {
     {
         let cell = Cell::new(self.flow.label().clone());
         let handle = TaskHandle::new(Arc::clone(&cell), Arc::clone(self.flow.engine()));
-        let runtime = callers_runtime().map_err(|cause| Error::start("start a thread to drive it", cause));
-        let runtime = match self.flow.hold().and(runtime) {
+        let runtime = || callers_runtime().map_err(|cause| Error::start("start a thread to drive it", cause));
+        let runtime = match self.flow.hold().and_then(|()| runtime()) {
             Ok(runtime) => runtime,
             Err(error) => {
                 cell.settle(Err(error));
@@ -178,6 +178,7 @@ impl<R: Payload> Future for Map<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.finished, "a map is not polled after it was ready");
+        os::not_forked()?;
         let done = std::task::ready!(self.advance(cx));
         self.finished = true;
         self.flow.cancel();
@@ -241,6 +242,9 @@ impl<R: Payload> Future for Driver<R> {
 
 impl<R: Payload> Drop for Driver<R> {
     fn drop(&mut self) {
+        if os::forked() {
+            return;
+        }
         let map = self.driven.lock().take();
         drop(map);
         // The runtime that drove it has ended, or the handle was cancelled and is settled already.

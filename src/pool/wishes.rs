@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::Terms;
 use crate::error::{Error, Result};
-use crate::os::background;
+use crate::os::{self, Rooted, background};
 
 /// Options that were set before a call has started.
 #[derive(Debug, Clone, Default)]
@@ -45,15 +45,14 @@ impl Wishes {
 
 /// Waits with the crate's own clock, which goes under any executor. Without an end it never ends.
 pub(super) async fn until(end: Option<Instant>) {
-    let sleep = {
+    // A forked child has no clock of the crate's, and what it waits for has failed anyway.
+    let Some(end) = end.filter(|_| !os::forked()) else { return std::future::pending().await };
+    let mut sleep = {
         let background = background().expect("a pool has started the background runtime");
         let _inside = background.enter();
-        end.map(|end| tokio::time::sleep_until(end.into()))
+        Rooted::new(Box::pin(tokio::time::sleep_until(end.into())))
     };
-    match sleep {
-        Some(sleep) => sleep.await,
-        None => std::future::pending().await,
-    }
+    sleep.as_mut().await;
 }
 
 /// Waits for a future at most so long.

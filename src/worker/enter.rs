@@ -108,6 +108,7 @@ fn work(prepare: impl FnOnce()) -> ! {
     let control =
         os::accept_control().unwrap_or_else(|error| give_up("take over the control socket", &error));
     prepare();
+    os::notice_forks().unwrap_or_else(|error| give_up("notice forks", &error));
     let mut message = [0; MESSAGE_ROOM];
     let received = os::receive(&control, &mut message);
     let (_, descriptors) = received.unwrap_or_else(|error| give_up("receive the pipes", &error));

@@ -7,7 +7,7 @@
 use std::io;
 
 use super::context::Context;
-use crate::os::{Board, Finish, SLOTS, monotonic_ns};
+use crate::os::{self, Board, Finish, SLOTS, monotonic_ns};
 use crate::task::Task;
 use crate::wire::{CallHead, Failure, Records, Reply, failed_record, put_record};
 
@@ -86,7 +86,17 @@ fn one(
     if cancelled {
         return Err(Failure::Cancelled);
     }
-    put_record(out, |out| task.call(input, out))
+    let called = put_record(out, |out| task.call(input, out));
+    leave_if_forked();
+    called
+}
+
+/// A task that forks returns twice. Only the worker goes on; the child it has made ends here, before it would touch the
+/// board or answer a second time.
+pub(super) fn leave_if_forked() {
+    if os::forked() {
+        os::leave_at_once(0);
+    }
 }
 
 impl<'a> Results<'a> {

@@ -10,7 +10,7 @@ use tokio_util::codec::Decoder as _;
 
 use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
-use super::execute::{self, execute};
+use super::execute::{self, execute, leave_if_forked};
 use crate::os::{self, Board, Image, Resident};
 use crate::task::{self, Task};
 use crate::wire::{
@@ -58,12 +58,12 @@ pub(super) fn serve(control: OwnedFd, orders: OwnedFd, reports: OwnedFd, board: 
     }
 }
 
-/// Nothing outlives the parent: not even a task in an endless loop.
+/// Nothing outlives the parent: not even a task in an endless loop, or what it has started.
 fn start_lifeline(control: OwnedFd) {
     let lifeline = thread::Builder::new().name("lifeline".into()).stack_size(LIFELINE_STACK);
     let started = lifeline.spawn(move || {
         os::echo_until_end(control);
-        os::leave_at_once(os::LIFELINE_LOST)
+        os::leave_with_group(os::LIFELINE_LOST)
     });
     if let Err(error) = started {
         give_up("start the lifeline thread", &error);
@@ -106,7 +106,9 @@ impl Server {
             None => None,
             Some(initializer) => {
                 let found = task::resolve_initializer(initializer.offset, initializer.fingerprint);
-                match found.and_then(|function| function.call(arguments)) {
+                let called = found.and_then(|function| function.call(arguments));
+                leave_if_forked();
+                match called {
                     Ok(state) => Some(state),
                     Err(cause) => self.initializer_failed(cause),
                 }
@@ -120,9 +122,15 @@ impl Server {
         let context = Context::new(worker, board, state, limit);
         context.enter_thread();
         context.enter_process();
-        let served = self.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context));
-        // A pipe that fails means that the parent is gone; nobody is left to be told.
-        std::process::exit(if served.is_ok() { 0 } else { os::LIFELINE_LOST })
+        match self.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context)) {
+            Ok(()) => std::process::exit(0),
+            // The parent is gone; nobody is left to be told, or to end what tasks have started.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                os::leave_with_group(os::LIFELINE_LOST)
+            }
+            // A task has spoiled the pipe.
+            Err(_) => std::process::exit(os::LIFELINE_LOST),
+        }
     }
 
     fn initializer_failed(&mut self, cause: String) -> ! {
@@ -134,11 +142,12 @@ impl Server {
         while let Some((order, payload)) = self.orders.next()? {
             match order {
                 Order::Run(run) => self.run_task(context, &run, &payload)?,
-                Order::Stop => break,
+                Order::Stop => return Ok(()),
                 Order::Configure(_) => give_up("go on", &"it was configured twice"),
             }
         }
-        Ok(())
+        // A pool that lives says so before it closes the pipe.
+        Err(io::ErrorKind::BrokenPipe.into())
     }
 
     fn run_task(&mut self, context: &Context, run: &Run, payload: &[u8]) -> io::Result<()> {

@@ -128,3 +128,26 @@ pub fn memory_kib(what: &str) -> usize {
     let number = line.trim_start_matches(':').split_whitespace().next();
     number.and_then(|number| number.parse().ok()).expect("it is a number of KiB")
 }
+
+/// A name that no other test run has, for processes that are to be found again.
+pub fn fresh_mark() -> String {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("marked-{}-{number}-", std::process::id())
+}
+
+/// The variable that carries a mark to all that a marked process starts.
+pub const MARK: &str = "MULTIPROCESS_TEST_MARK";
+
+/// The processes that were started with a mark, wherever they stand now. Those that have ended are none.
+pub fn marked(mark: &str) -> Vec<u32> {
+    let has_it = |pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| {
+            variable
+                .strip_prefix(MARK.as_bytes())
+                .is_some_and(|value| value.strip_prefix(b"=") == Some(mark.as_bytes()))
+        })
+    };
+    processes().filter(has_it).collect()
+}

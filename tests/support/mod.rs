@@ -18,6 +18,7 @@ pub mod foreign;
 pub mod gate;
 pub mod odd;
 pub mod tally;
+pub mod traced;
 pub mod values;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};

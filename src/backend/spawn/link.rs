@@ -19,10 +19,9 @@ use tokio_util::codec::Decoder as _;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Flushed, Outbox};
-use super::start::Ends;
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, Vitals, WorkerId};
 use crate::error::Exit;
-use crate::os::{self, Board, Killer, OomKills, Running, SIGKILL, Start, Stderr, background};
+use crate::os::{self, Board, Killer, OomKills, Rooted, Running, SIGKILL, Start, Stderr, background};
 use crate::wire::{Codec, Frame, Order, Records, Report, Run, codec, split};
 
 /// A worker that closes its pipe and does not end within this time is killed.
@@ -37,6 +36,8 @@ pub(super) struct SpawnLink {
     /// The worker ends when this does.
     control: OwnedFd,
     orders: OwnedFd,
+    /// The worker's end of that pipe. While it is open, writing raises no SIGPIPE, which may be at its default here.
+    _orders_read: OwnedFd,
     outbox: Mutex<Outbox>,
     reports: OnceLock<Receiver>,
     inbox: Mutex<Inbox>,
@@ -47,6 +48,16 @@ pub(super) struct SpawnLink {
     home: Arc<Home>,
     /// Told when the worker is gone, so that readers end whoever else holds the pipe.
     gone: CancellationToken,
+}
+
+/// What the pool keeps of a worker that it starts, beside the pipe of its reports.
+pub(super) struct Ends {
+    pub(super) control: OwnedFd,
+    pub(super) orders: OwnedFd,
+    pub(super) orders_read: OwnedFd,
+    pub(super) board: Board,
+    /// Where that is captured.
+    pub(super) stderr: Option<Arc<Stderr>>,
 }
 
 struct Inbox {
@@ -75,7 +86,7 @@ impl SpawnLink {
         home: Arc<Home>,
     ) -> Arc<Self> {
         let codec = codec(request.profile.configure.max_frame);
-        let Ends { control, orders, board, stderr } = ends;
+        let Ends { control, orders, orders_read, board, stderr } = ends;
         Arc::new(Self {
             worker: request.worker,
             pid,
@@ -83,6 +94,7 @@ impl SpawnLink {
             killed: AtomicBool::new(false),
             control,
             orders,
+            _orders_read: orders_read,
             outbox: Mutex::default(),
             reports: OnceLock::new(),
             inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open, read: 0 }),
@@ -244,7 +256,10 @@ impl Link for SpawnLink {
             runtime.spawn(Writer { link: Arc::clone(&self), finished: false }.run());
         }
         match pipe.and_then(|pipe| register(runtime, pipe)) {
-            Ok(receiver) => drop(runtime.spawn(Reader { link: self, again: Some(receiver) }.run())),
+            Ok(receiver) => {
+                let again = Some(Rooted::new(receiver));
+                drop(runtime.spawn(Reader { link: self, again }.run()));
+            }
             Err(error) => self.close_inbox(&mut self.inbox(), format!("its pipe cannot be watched: {error}")),
         }
     }
@@ -337,13 +352,14 @@ fn register(runtime: &Handle, pipe: OwnedFd) -> io::Result<Receiver> {
 struct Reader {
     link: Arc<SpawnLink>,
     /// Its own registration, if it is not the link's first reader.
-    again: Option<Receiver>,
+    again: Option<Rooted<Receiver>>,
 }
 
 impl Reader {
     async fn run(self) {
         let first = self.link.reports.get();
-        let receiver = self.again.as_ref().or(first).expect("a link is read once it has begun");
+        let again = self.again.as_deref();
+        let receiver = again.or(first).expect("a link is read once it has begun");
         loop {
             tokio::select! {
                 biased;
@@ -360,6 +376,9 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        if os::forked() {
+            return;
+        }
         let reading = self.link.inbox().state == InboxState::Open;
         if let (true, Ok(background)) = (reading, self.link.home.leave()) {
             Arc::clone(&self.link).attend(background);
@@ -376,13 +395,19 @@ struct Writer {
 impl Writer {
     async fn run(mut self) {
         let sender = self.link.orders.as_fd().try_clone_to_owned().and_then(Sender::from_owned_fd);
-        let Ok(sender) = sender else { return self.give_up() };
-        while sender.writable().await.is_ok() {
+        let Ok(sender) = sender.map(Rooted::new) else { return self.give_up() };
+        loop {
+            tokio::select! {
+                biased;
+                ready = sender.writable() => if ready.is_err() { return },
+                // Nobody makes room in the pipe any more, and its end is not told either.
+                () = self.link.gone.cancelled() => break,
+            }
             if sender.try_io(|| self.link.flush_rest()).is_ok() {
-                self.finished = true;
-                return;
+                break;
             }
         }
+        self.finished = true;
     }
 
     /// A worker that cannot be written to is of no use.
@@ -395,6 +420,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        if os::forked() {
+            return;
+        }
         if let (false, Ok(background)) = (self.finished, background()) {
             background.spawn(Writer { link: Arc::clone(&self.link), finished: false }.run());
         }

@@ -25,7 +25,7 @@ use futures::StreamExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::codec::FramedRead;
 
-use super::link::SpawnLink;
+use super::link::{Ends, SpawnLink};
 use crate::backend::{Home, Profile, StartRequest};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Board, Image, Launch, OomKills, Stderr};
@@ -34,14 +34,6 @@ use crate::worker::{ENV, Setup, Token};
 
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
-
-/// What the pool keeps of a worker that it starts.
-pub(super) struct Ends {
-    pub(super) control: OwnedFd,
-    pub(super) orders: OwnedFd,
-    pub(super) board: Board,
-    pub(super) stderr: Option<Arc<Stderr>>,
-}
 
 type Reports = FramedRead<Receiver, Codec>;
 
@@ -57,10 +49,9 @@ pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<
     if request.profile.setup.as_ref().is_some_and(|setup| !setup.function.is_native()) {
         return Err(Error::ForeignTask { task: "initializer".into() });
     }
-    let (ends, reports, launch) =
-        prepare(&request.profile, request.index).map_err(|cause| Error::start("make its pipes", cause))?;
-    let started = tokio::task::spawn_blocking(move || launch.start()).await.map_err(io::Error::other);
-    let child = started.flatten().map_err(|cause| Error::start("start its process", cause))?;
+    let (ends, reports, launch) = prepare(&request.profile, request.index)?;
+    let started = tokio::task::spawn_blocking(move || launch.start()).await;
+    let child = started.map_err(|cause| Error::start("start its process", io::Error::other(cause)))??;
     let (pid, killer) = (child.pid(), child.killer());
     let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
     let reports = FramedRead::new(receiver, codec(request.profile.configure.max_frame));
@@ -83,25 +74,20 @@ pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<
     Ok(link)
 }
 
-fn prepare(profile: &Profile, index: usize) -> io::Result<(Ends, OwnedFd, Launch)> {
+fn prepare(profile: &Profile, index: usize) -> Result<(Ends, OwnedFd, Launch)> {
     // From now on a death may be laid to a kill.
     OomKills::of_this_process();
-    let token = Token(os::random()?);
-    let (control, their_control) = os::control_pair()?;
-    let (their_orders, orders) = os::pipe()?;
-    let (reports, their_reports) = os::pipe()?;
-    os::set_nonblocking(&orders)?;
-    os::set_nonblocking(&reports)?;
-    let (board, memory) = Board::create()?;
-    let (stderr, their_stderr) = stderr(profile)?.unzip();
-    let setup = postcard::to_stdvec(&Setup { token }).map_err(io::Error::other)?;
-    // The socket keeps the message until the worker is there to take it.
-    os::send(&control, &setup, &[their_orders.as_fd(), their_reports.as_fd(), memory.as_fd()])?;
+    let token = Token(os::random().map_err(|cause| Error::start("make its token", cause))?);
+    let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
+    let pipes = pipes(token, &memory).map_err(|cause| Error::start("make its pipes", cause))?;
+    let Pipes { control, their_control, orders, orders_read, reports } = pipes;
+    let stderr = stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?;
+    let (stderr, their_stderr) = stderr.unzip();
     let mut env = profile.env.clone();
     env.push((ENV.into(), token.to_string().into()));
     let (title, current_dir) = (title(&profile.configure.name, index), profile.current_dir.clone());
     let launch = Launch { title, env, current_dir, control: their_control, stderr: their_stderr };
-    Ok((Ends { control, orders, board, stderr }, reports, launch))
+    Ok((Ends { control, orders, orders_read, board, stderr }, reports, launch))
 }
 
 /// Both ends of a pipe for its stderr, where that is captured.
@@ -111,6 +97,27 @@ fn stderr(profile: &Profile) -> io::Result<Option<(Arc<Stderr>, OwnedFd)>> {
     }
     let (ours, theirs) = os::pipe()?;
     Ok(Some((Stderr::follow(ours)?, theirs)))
+}
+
+/// What connects a worker, with its own ends on their way to it already.
+struct Pipes {
+    control: OwnedFd,
+    their_control: OwnedFd,
+    orders: OwnedFd,
+    orders_read: OwnedFd,
+    reports: OwnedFd,
+}
+
+fn pipes(token: Token, memory: &OwnedFd) -> io::Result<Pipes> {
+    let (control, their_control) = os::control_pair()?;
+    let (orders_read, orders) = os::pipe()?;
+    let (reports, their_reports) = os::pipe()?;
+    os::set_nonblocking(&orders)?;
+    os::set_nonblocking(&reports)?;
+    let setup = postcard::to_stdvec(&Setup { token }).map_err(io::Error::other)?;
+    // The socket keeps the message until the worker is there to take it.
+    os::send(&control, &setup, &[orders_read.as_fd(), their_reports.as_fd(), memory.as_fd()])?;
+    Ok(Pipes { control, their_control, orders, orders_read, reports })
 }
 
 fn title(name: &str, index: usize) -> OsString {

@@ -24,13 +24,15 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-use crate::error::Exit;
+use crate::error::{Error, Exit, Result};
 
 /// The image of this very process, even if its file was replaced or deleted.
 const OURSELVES: &str = "/proc/self/exe";
 
 /// The signal that nobody survives.
 pub(crate) const SIGKILL: i32 = libc::SIGKILL;
+/// Sends a signal to the group that a process leads or has led, since Linux 6.9.
+const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 
 /// A thread that only waits needs next to nothing.
 const WAITING_STACK: usize = 64 * 1024;
@@ -72,7 +74,7 @@ struct Unwatched(Pid);
 
 impl Launch {
     /// Starts the child, in a process group of its own. Blocks for about a millisecond.
-    pub(crate) fn start(self) -> io::Result<Child> {
+    pub(crate) fn start(self) -> Result<Child> {
         let mut command = Command::new(OURSELVES);
         command.arg0(&self.title).envs(self.env).stdin(Stdio::from(self.control)).process_group(0);
         if let Some(stderr) = self.stderr {
@@ -81,10 +83,11 @@ impl Launch {
         if let Some(directory) = self.current_dir {
             command.current_dir(directory);
         }
-        let started = command.spawn()?;
+        let started = command.spawn().map_err(|cause| Error::start("start its process", cause))?;
         let number = i32::try_from(started.id()).expect("a process number is an i32");
         let unwatched = Unwatched(Pid::from_raw(number).expect("a process number is not 0"));
-        let pidfd = pidfd_open(unwatched.0, PidfdFlags::empty())?;
+        let pidfd = pidfd_open(unwatched.0, PidfdFlags::empty());
+        let pidfd = pidfd.map_err(|cause| Error::start("watch its process", cause.into()))?;
         let pid = unwatched.0;
         std::mem::forget(unwatched);
         Ok(Child { pid, pidfd: Arc::new(pidfd), reaped: false })
@@ -104,6 +107,18 @@ impl Drop for KillOnDrop {
     }
 }
 
+/// Signals the group that a process leads or has led, and nothing else: not even where somebody has reaped it already does the
+/// descriptor stand for another group of the same number.
+fn signal_group(pidfd: &OwnedFd, signal: libc::c_int) -> io::Result<()> {
+    let no_details = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open, and no details are given.
+    let sent = unsafe {
+        let (pidfd, whole_group) = (pidfd.as_raw_fd(), PIDFD_SIGNAL_PROCESS_GROUP);
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, no_details, whole_group)
+    };
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 impl Killer {
     /// Kills the child at once; does nothing if it is gone. What is left of its group goes when it is reaped.
     pub(crate) fn kill(&self) {
@@ -112,14 +127,7 @@ impl Killer {
 
     /// Sends SIGTERM to the child's group, by a kernel that cannot name a group so to the child alone.
     pub(crate) fn interrupt(&self) {
-        /// Of Linux 6.9 on.
-        const PROCESS_GROUP: libc::c_uint = 1 << 2;
-        let (pidfd, signal, no_info) =
-            (self.pidfd.as_raw_fd(), libc::SIGTERM, std::ptr::null::<libc::siginfo_t>());
-        // SAFETY: the descriptor is open, and without further information the kernel reads no memory of ours.
-        let sent =
-            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, no_info, PROCESS_GROUP) };
-        if sent != 0 {
+        if signal_group(&self.pidfd, libc::SIGTERM).is_err() {
             let _gone = pidfd_send_signal(&self.pidfd, Signal::TERM);
         }
     }
@@ -175,11 +183,15 @@ impl Child {
         self.reaped = true;
         let who = || WaitId::PidFd(self.pidfd.as_fd());
         let seen = retry_on_intr(|| waitid(who(), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+        let killed = signal_group(&self.pidfd, libc::SIGKILL);
         let Ok(Some(status)) = seen else {
             // Somebody else has reaped it, so that its number may belong to another process by now.
             return Exit::Unknown;
         };
-        let _no_one_left = kill_process_group(self.pid, Signal::KILL);
+        if killed.is_err() {
+            // An older kernel.
+            let _no_one_left = kill_process_group(self.pid, Signal::KILL);
+        }
         let _status = retry_on_intr(|| waitid(who(), WaitIdOptions::EXITED));
         match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Exit::Code(code),

@@ -5,11 +5,13 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
 };
+use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
 /// Descriptors that one message may carry.
 const MOST_DESCRIPTORS: usize = 8;
@@ -59,12 +61,17 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize
 }
 
 /// Blocks until the other side of the socket is gone; anything it says before is said back to it.
+///
+/// The process there may be gone before its end of the socket is: a child that it has forked holds that too.
 pub(crate) fn echo_until_end(socket: impl AsFd) {
+    let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+    if !super::entrance::is_our_parent(&socket) {
+        return;
+    }
     let mut heard = [0_u8; 64];
-    while let Ok((_, length)) = retry_on_intr(|| recv(&socket, &mut heard, RecvFlags::empty())) {
-        if length == 0 {
-            return;
-        }
+    while is_readable_first(&socket, parent.as_ref()) {
+        let received = retry_on_intr(|| recv(&socket, &mut heard, RecvFlags::empty()));
+        let Ok((_, length @ 1..)) = received else { return };
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         // Whoever does not listen hears nothing.
         let _said = rustix::net::send(&socket, &heard[..length.min(heard.len())], flags);
@@ -86,4 +93,12 @@ pub(crate) fn was_echoed(socket: impl AsFd) -> bool {
     let answered = answers.next().is_some();
     answers.for_each(drop);
     answered
+}
+
+/// Waits until the socket can be read; false if the other process has ended, where that can be told.
+fn is_readable_first(socket: impl AsFd, process: Option<&OwnedFd>) -> bool {
+    let Some(process) = process else { return true };
+    let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(process, PollFlags::IN)];
+    let _ready = retry_on_intr(|| poll(&mut polled, None));
+    polled[1].revents().is_empty()
 }

@@ -4,12 +4,13 @@
 use std::ffi::c_char;
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::net::sockopt::{socket_domain, socket_peercred, socket_type};
 use rustix::net::{AddressFamily, SocketType};
+use rustix::process::{Signal, kill_process_group};
 
 /// Exit code of a worker whose parent is gone.
 pub(crate) const LIFELINE_LOST: i32 = 111;
@@ -75,18 +76,26 @@ pub(crate) fn run_later_constructors(
 /// Descriptor 0 is a control socket that a process of our user has made, and we were given no extra rights.
 pub(crate) fn stdin_is_control() -> bool {
     let stdin = rustix::stdio::stdin();
-    // SAFETY: reads one word of the auxiliary vector.
-    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-    !secure
+    !has_extra_rights()
         && socket_domain(stdin).is_ok_and(|domain| domain == AddressFamily::UNIX)
         && socket_type(stdin).is_ok_and(|kind| kind == SocketType::SEQPACKET)
         && socket_peercred(stdin).is_ok_and(|peer| peer.uid == rustix::process::getuid())
 }
 
+/// The program was given more rights than whoever started it has: it is setuid, or has capabilities of its own.
+pub(crate) fn has_extra_rights() -> bool {
+    // SAFETY: reads one word of the auxiliary vector.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// The process that has made the socket at descriptor 0 is our parent, and has not ended.
 pub(crate) fn stdin_is_our_parent() -> bool {
-    let peer = socket_peercred(rustix::stdio::stdin());
-    peer.is_ok_and(|peer| rustix::process::getppid() == Some(peer.pid))
+    is_our_parent(rustix::stdio::stdin())
+}
+
+/// The same of any control socket.
+pub(super) fn is_our_parent(control: impl AsFd) -> bool {
+    socket_peercred(control).is_ok_and(|peer| rustix::process::getppid() == Some(peer.pid))
 }
 
 /// Moves the control socket away from descriptor 0, puts `/dev/null` there, and closes whatever else was
@@ -110,14 +119,16 @@ fn close_range(first: u32, last: u32) {
     }
 }
 
-/// Unblocks all signals and sets those that were inherited as ignored to their default; only SIGPIPE is ignored,
-/// as in every Rust program.
+/// Unblocks all signals and sets those that were inherited as ignored to their default. Only SIGPIPE is ignored, as in
+/// every Rust program, and SIGTTOU: a worker is in the background of its terminal, and may print all the same.
 pub(crate) fn reset_signals() {
     for signal in 1..=libc::SIGRTMAX() {
         reset_if_ignored(signal);
     }
-    // SAFETY: sets a disposition, which no other thread can observe yet: this runs before `main`.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    for signal in [libc::SIGPIPE, libc::SIGTTOU] {
+        // SAFETY: sets a disposition, which no other thread can observe yet: this runs before `main`.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
     // SAFETY: an all-zero `sigset_t` is a valid one, and `sigemptyset` makes it the empty set.
     let mut none: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: `none` is a valid set to write to.
@@ -141,6 +152,14 @@ fn reset_if_ignored(signal: c_int) {
 pub(crate) fn leave_at_once(code: i32) -> ! {
     // SAFETY: `_exit` is safe to call at any time, from any thread.
     unsafe { libc::_exit(code) }
+}
+
+/// Ends the process at once, and with it whatever was started in its process group.
+///
+/// A group that has our number is ours, even if we have left it.
+pub(crate) fn leave_with_group(code: i32) -> ! {
+    let _no_one_else = kill_process_group(rustix::process::getpid(), Signal::KILL);
+    leave_at_once(code)
 }
 
 /// Adds to the niceness of this process.

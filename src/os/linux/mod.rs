@@ -5,6 +5,7 @@ mod child;
 mod clock;
 mod control;
 mod entrance;
+mod fork;
 mod image;
 mod memory;
 mod oom;
@@ -18,11 +19,12 @@ pub(crate) use child::{Killer, Launch, SIGKILL};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{call_out, control_pair, echo_until_end, peek_stdin, receive, send, was_echoed};
 pub(crate) use entrance::{
-    LIFELINE_LOST, accept_control, leave_at_once, nice, reset_signals, stdin_is_control, stdin_is_our_parent,
-    thread_id,
+    LIFELINE_LOST, accept_control, has_extra_rights, leave_at_once, leave_with_group, nice, reset_signals,
+    stdin_is_control, stdin_is_our_parent, thread_id,
 };
 #[cfg(feature = "auto-entry")]
 pub(crate) use entrance::{before_main, run_later_constructors};
+pub(crate) use fork::{Rooted, forked, not_forked, notice_forks};
 pub(crate) use image::Image;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
