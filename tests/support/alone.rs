@@ -5,7 +5,7 @@ use std::any::type_name_of_val;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 
-use super::DEADLINE;
+use super::{DEADLINE, skipped};
 
 /// By this variable the second process knows which test it was started for.
 const ENV: &str = "MULTIPROCESS_TEST_ALONE";
@@ -54,6 +54,9 @@ pub fn assert_passed(name: &str, output: &Output) {
     let (told, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let passed = output.status.success() && told.contains("test result: ok. 1 passed");
+    for why in complained.lines().filter_map(|line| line.strip_prefix("SKIPPED: ")) {
+        skipped(why);
+    }
     // The end says what went wrong; some tests write megabytes before.
     let (told, complained) = (tail(&told), tail(&complained));
     assert!(passed, "{name} alone: {}\n{told}\n{complained}", output.status);

@@ -21,6 +21,7 @@ pub mod tally;
 pub mod traced;
 pub mod values;
 
+use std::io::Write as _;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -58,6 +59,11 @@ pub fn pool<K: Kind>(workers: usize) -> Pool<K> {
 /// Closes a pool and waits until it has ended, so that a test leaves nothing behind.
 pub async fn end<K: Kind>(pool: Pool<K>) {
     pool.shutdown().await.expect("a pool can always be shut down");
+}
+
+/// Says that this machine lacks what a test needs. It goes past the capture of the test harness, so that it is seen.
+pub fn skipped(why: impl std::fmt::Display) {
+    let _nobody_listens = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
 }
 
 /// Waits for something that tells nobody when it happens.
