@@ -42,6 +42,9 @@ pub(crate) struct Configure {
     pub(crate) busy_poll_ns: u64,
     /// What runs first.
     pub(crate) initializer: Option<Initializer>,
+    /// What it may no longer do after that.
+    #[cfg(feature = "sandbox")]
+    pub(crate) sandbox: Option<super::sandbox::Sandbox>,
 }
 
 /// The function that runs once in a worker, before its first task.
@@ -85,6 +88,9 @@ pub(crate) enum Report {
     Ready,
     /// The initializer failed; the worker ends.
     InitializerFailed(String),
+    /// A part of the sandbox does not hold, and must; the worker ends.
+    #[cfg(feature = "sandbox")]
+    SandboxFailed { part: String, cause: String },
     /// The next results of a call; one record for each element is the payload.
     Reply(Reply),
 }

@@ -66,6 +66,8 @@ pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<
     match next(&mut reports, &mut ended, pid).await? {
         Report::Ready => {}
         Report::InitializerFailed(cause) => return Err(Error::Initializer { cause }),
+        #[cfg(feature = "sandbox")]
+        Report::SandboxFailed { part, cause } => return Err(Error::Sandbox { part, cause }),
         Report::Hello { .. } | Report::Reply(_) => return Err(unexpected("a report out of turn")),
     }
     let pipe = reports.into_inner().into_nonblocking_fd();

@@ -8,6 +8,8 @@ mod entrance;
 mod image;
 mod pipe;
 mod random;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
 pub(crate) use board::{Board, SLOTS, Start};
 pub(crate) use child::{Killer, Launch};
@@ -22,3 +24,7 @@ pub(crate) use entrance::{before_main, run_later_constructors};
 pub(crate) use image::Image;
 pub(crate) use pipe::{pipe, read_into, set_nonblocking, wait_readable, write_all, write_some};
 pub(crate) use random::random;
+#[cfg(feature = "sandbox")]
+pub(crate) use sandbox::{
+    Limit, Refused, forbid_dumps, forbid_new_privileges, is_needed_call, limit, refuse_calls, restrict_files,
+};
