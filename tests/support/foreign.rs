@@ -16,7 +16,10 @@ pub const SIGCONT: i32 = 18;
 pub const SIGSTOP: i32 = 19;
 
 mod c {
-    use std::ffi::c_int;
+    use std::ffi::{c_int, c_long};
+
+    /// A bit for each signal, and room for those to come.
+    pub(super) type SignalSet = [u64; 16];
 
     unsafe extern "C" {
         pub(super) safe fn kill(pid: c_int, signal: c_int) -> c_int;
@@ -24,6 +27,9 @@ mod c {
         pub(super) safe fn exit(code: c_int) -> !;
         pub(super) safe fn _exit(code: c_int) -> !;
         pub(super) safe fn dup(fd: c_int) -> c_int;
+        pub(super) unsafe fn syscall(number: c_long, ...) -> c_long;
+        pub(super) unsafe fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet)
+        -> c_int;
         pub(super) unsafe fn socketpair(
             domain: c_int,
             kind: c_int,
@@ -52,6 +58,23 @@ pub fn exit_as_c_does(code: c_int) -> ! {
 /// Ends this process with nothing run.
 pub fn exit_at_once(code: c_int) -> ! {
     c::_exit(code)
+}
+
+/// Makes a system call, which is known to fail, with one number and then nothing but zeroes; the error.
+pub fn failing_system_call(number: i64, argument: i64) -> std::io::Error {
+    // SAFETY: no call does anything to a null pointer but fail, and the caller knows that this one fails.
+    let result = unsafe { c::syscall(number, argument, 0_i64, 0_i64, 0_i64, 0_i64, 0_i64) };
+    assert_eq!(result, -1, "call {number} fails");
+    std::io::Error::last_os_error()
+}
+
+/// From now on this thread takes no signals.
+pub fn block_all_signals() {
+    const BLOCK: c_int = 0;
+    let all: c::SignalSet = [u64::MAX; 16];
+    // SAFETY: the set is valid, and a null pointer for the old one is allowed.
+    let blocked = unsafe { c::pthread_sigmask(BLOCK, &raw const all, std::ptr::null_mut()) };
+    assert_eq!(blocked, 0, "the kernel leaves out those that cannot be blocked");
 }
 
 /// Reads from an address where nothing is mapped.

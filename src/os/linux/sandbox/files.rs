@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _,
+    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError,
 };
 use rustix::fs::{FileType, fstat};
 
@@ -13,6 +13,7 @@ use super::threads::{Restriction, restrict_all};
 
 /// The first version that knows all ways to change a file or where it stands (Linux 6.2).
 const WHOLE: ABI = ABI::V3;
+const OLDER: &str = "the kernel has no Landlock of version 3 or later";
 
 /// Takes the file system away from this process but for what is named. Gives what could not be done of it, if it is not `required` that
 /// it is done as a whole.
@@ -26,7 +27,14 @@ pub(crate) fn restrict_files(
     required: bool,
 ) -> Result<Option<String>, String> {
     let mut lacking = Vec::new();
-    let mut ruleset = new_ruleset(required).map_err(text)?;
+    let mut ruleset = match new_ruleset(CompatLevel::HardRequirement) {
+        Ok(whole) => whole,
+        Err(error) if required => return Err(format!("{OLDER}: {}", text(error))),
+        Err(_) => {
+            lacking.push(OLDER.to_owned());
+            new_ruleset(CompatLevel::BestEffort).map_err(text)?
+        }
+    };
     let read_only = read_only.iter().map(|path| (path, AccessFs::from_read(WHOLE)));
     let read_write = read_write.iter().map(|path| (path, AccessFs::from_all(WHOLE)));
     for (path, access) in read_only.chain(read_write) {
@@ -39,16 +47,12 @@ pub(crate) fn restrict_files(
         return Err(lacking.join(", "));
     }
     let descriptor: Option<OwnedFd> = ruleset.into();
-    let Some(descriptor) = descriptor else { return Err("the kernel has no Landlock, or it is off".into()) };
+    let Some(descriptor) = descriptor else { return Err("the kernel has no Landlock".into()) };
     restrict_all(Restriction::Files(descriptor.as_fd())).map_err(text)?;
-    if !required && new_ruleset(true).is_err() {
-        lacking.push("the kernel has an older Landlock".into());
-    }
     Ok((!lacking.is_empty()).then(|| lacking.join(", ")))
 }
 
-fn new_ruleset(required: bool) -> Result<RulesetCreated, landlock::RulesetError> {
-    let level = if required { CompatLevel::HardRequirement } else { CompatLevel::BestEffort };
+fn new_ruleset(level: CompatLevel) -> Result<RulesetCreated, RulesetError> {
     let ruleset = Ruleset::default().set_compatibility(level);
     ruleset.handle_access(AccessFs::from_all(WHOLE))?.create()
 }

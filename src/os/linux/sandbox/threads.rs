@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A thread that does not take a signal for so long has blocked it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The ruleset of the threads that are signalled, if not only new privileges are forbidden.
 static RULESET: AtomicI32 = AtomicI32::new(NO_RULESET);
