@@ -21,7 +21,7 @@ use multiprocess::{Error, Exit, ProcessPool, Resource, Sandbox, SandboxPart};
 use rustix::process::{Resource as Limit, Rlimit, getrlimit, setrlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
 use support::alone::{alone, alone_with};
-use support::foreign::{SIGABRT, block_all_signals, failing_system_call};
+use support::foreign::{self, SIGABRT, block_all_signals};
 use support::{end, on_processes};
 
 /// What the tests expect of tasks that have no reason to fail.
@@ -291,7 +291,7 @@ fn a_refused_call_cannot_be_had_by_its_other_number() {
     const SECOND_TABLE: i64 = 0x4000_0000;
     const INTERNET: i64 = 2;
     let pool = sandboxed(Sandbox::required().no_exec().no_network());
-    let call = |number: i64, argument: i64| failing_system_call(number, argument).raw_os_error();
+    let call = |number: i64, argument: i64| foreign::failing_system_call(number, argument).raw_os_error();
     let calls = [(libc::SYS_socket, INTERNET), (520, 0)];
     for (number, argument) in calls {
         let error = pool.blocking_apply(call, (number | SECOND_TABLE, argument)).expect(RUNS);
@@ -312,7 +312,6 @@ fn no_new_privs() -> Vec<String> {
     statuses.map(|status| line(status.expect("it lives")).expect("the kernel tells it")).collect()
 }
 
-// fault 60
 async fn no_thread_of_a_worker_gets_new_privileges() {
     // The worker has at least a lifeline and a thread that serves.
     let builder = ProcessPool::builder().workers(1).stack_size(1 << 20);

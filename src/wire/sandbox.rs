@@ -17,6 +17,8 @@ use crate::os::{Refused, is_needed_call};
 /// a task starts, and nothing gives back what was taken away; exceptions stand at the methods. What was opened before,
 /// by the initializer, stays open and can be used. Replacements of workers that have died are under it, too.
 ///
+/// Threads that the initializer has started are sent SIGRTMAX once or twice, whose handler puts them into it.
+///
 /// The calls of the pool itself go on to work whatever is taken away. A pool that a task makes needs what starting a process needs.
 ///
 /// It limits the harm that a task can do; tasks of one worker are not protected from each other, since they share its memory.

@@ -142,7 +142,7 @@ fn apply(sandbox: &Sandbox, part: SandboxPart) -> Result<Option<String>, String>
         SandboxPart::NotDumpable => os::forbid_dumps(),
         SandboxPart::FileSystem => {
             let files = sandbox.files.as_ref().expect("the part was asked for");
-            return os::restrict_files(&files.read_only, &files.read_write, sandbox.required);
+            return os::restrict_files(&files.read_only, &files.read_write);
         }
         SandboxPart::Limit(resource) => {
             os::limit(limit_of(resource), sandbox.limit_of(resource).expect("the part was asked for"))

@@ -28,6 +28,10 @@ pub fn alone_with<F: FnOnce()>(prepare: impl FnOnce(&mut Command), body: F) {
     prepare(&mut command);
     let output = command.output().expect("the test binary can be started");
     assert_passed(&name, &output);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    for skipped in complained.lines().filter(|line| line.starts_with("SKIPPED")) {
+        eprintln!("{skipped}");
+    }
 }
 
 /// A command that runs this one test of `program`, which was copied from this binary or is it.

@@ -13,28 +13,22 @@ use super::threads::{Restriction, restrict_all};
 
 /// The first version that knows all ways to change a file or where it stands (Linux 6.2).
 const WHOLE: ABI = ABI::V3;
-const OLDER: &str = "the kernel has no Landlock of version 3 or later";
 
-/// Takes the file system away from this process but for what is named. Gives what could not be done of it, if it is not `required` that
-/// it is done as a whole.
+/// Takes the file system away from this process but for what is named. Gives what is different from that, if something is.
 ///
 /// # Errors
 ///
-/// Why nothing of it holds, or not all that is required.
+/// Why nothing of it surely holds.
 pub(crate) fn restrict_files(
     read_only: &[OsString],
     read_write: &[OsString],
-    required: bool,
 ) -> Result<Option<String>, String> {
     let mut lacking = Vec::new();
-    let mut ruleset = match new_ruleset(CompatLevel::HardRequirement) {
-        Ok(whole) => whole,
-        Err(error) if required => return Err(format!("{OLDER}: {}", text(error))),
-        Err(_) => {
-            lacking.push(OLDER.to_owned());
-            new_ruleset(CompatLevel::BestEffort).map_err(text)?
-        }
-    };
+    let whole = new_ruleset(CompatLevel::HardRequirement);
+    if whole.is_err() {
+        lacking.push("the kernel has an older Landlock".to_owned());
+    }
+    let mut ruleset = whole.or_else(|_| new_ruleset(CompatLevel::BestEffort)).map_err(text)?;
     let read_only = read_only.iter().map(|path| (path, AccessFs::from_read(WHOLE)));
     let read_write = read_write.iter().map(|path| (path, AccessFs::from_all(WHOLE)));
     for (path, access) in read_only.chain(read_write) {
@@ -42,9 +36,6 @@ pub(crate) fn restrict_files(
             Ok(rule) => ruleset = ruleset.add_rule(rule).map_err(text)?,
             Err(why) => lacking.push(format!("{} cannot be allowed: {why}", path.display())),
         }
-    }
-    if required && !lacking.is_empty() {
-        return Err(lacking.join(", "));
     }
     let descriptor: Option<OwnedFd> = ruleset.into();
     let Some(descriptor) = descriptor else { return Err("the kernel has no Landlock".into()) };

@@ -52,7 +52,7 @@ pub(super) fn restrict_all(restriction: Restriction<'_>) -> io::Result<()> {
 
 fn restrict_others() -> io::Result<()> {
     let mut known = HashSet::from([rustix::thread::gettid().as_raw_nonzero().get()]);
-    let before = handle(restrict_when_signalled as *const () as usize)?;
+    let before = handle(&restricting())?;
     // A thread that is not restricted yet may start others meanwhile.
     loop {
         let mut new = threads()?;
@@ -63,7 +63,7 @@ fn restrict_others() -> io::Result<()> {
         // After an error the handler stays: a thread that has blocked the signal may take it later, and would end the process.
         new.into_iter().try_for_each(reach)?;
     }
-    handle(before)?;
+    handle(&before)?;
     Ok(())
 }
 
@@ -101,16 +101,22 @@ fn tell(thread: i32, signal: c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) == 0 }
 }
 
-/// Sets the handler of our signal, and tells which there was.
-fn handle(handler: libc::sighandler_t) -> io::Result<libc::sighandler_t> {
+/// What is to be done when our signal comes.
+fn restricting() -> libc::sigaction {
     // SAFETY: an all-zero `sigaction` is a valid value of the C struct.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler;
+    action.sa_sigaction = restrict_when_signalled as *const () as libc::sighandler_t;
+    // Whatever a thread waits for, it goes on to wait, where the kernel can arrange it.
     action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-    let mut before = action;
-    // SAFETY: both are valid, and the handler is async-signal-safe or one that was set before.
-    let set = unsafe { libc::sigaction(libc::SIGRTMAX(), &raw const action, &raw mut before) };
-    if set == 0 { Ok(before.sa_sigaction) } else { Err(io::Error::last_os_error()) }
+    action
+}
+
+/// Sets what is to be done when our signal comes, and tells what was before.
+fn handle(action: &libc::sigaction) -> io::Result<libc::sigaction> {
+    let mut before = *action;
+    // SAFETY: both are valid, and the action is ours or one that was set before.
+    let set = unsafe { libc::sigaction(libc::SIGRTMAX(), &raw const *action, &raw mut before) };
+    if set == 0 { Ok(before) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The handler. It does nothing but system calls and atomic stores.
