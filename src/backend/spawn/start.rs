@@ -7,7 +7,7 @@
 //! posix_spawn /proc/self/exe ────┼──────────────► enters before main, checks, takes the descriptors
 //!                                └──────────────►
 //!                      ◄──reports── Hello         which protocol, which build
-//! Configure ──orders──────────────────────────►   initializer
+//! Configure ──orders──────────────────────────►   initializer, sandbox
 //!                      ◄──reports── Ready
 //! ```
 //!

@@ -1,7 +1,8 @@
 //! The sandbox: what the workers of a pool may no longer do, as the builder takes it and as it travels to them.
 
+mod part;
+
 use std::ffi::OsString;
-use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::os::{Refused, is_needed_call};
+
+pub use part::{Resource, SandboxPart};
 
 /// What the workers of a pool may no longer do once their initializer has run, for
 /// [`Builder::sandbox`](crate::Builder::sandbox). Needs the feature `sandbox`.
@@ -66,59 +69,6 @@ pub(crate) struct Files {
     // Not `PathBuf`, which serde takes only if it is UTF-8.
     pub(crate) read_only: Vec<OsString>,
     pub(crate) read_write: Vec<OsString>,
-}
-
-/// What [`Sandbox::limit`] limits; each counts for a worker as a whole, and anew for its replacement.
-///
-/// # Examples
-///
-/// ```
-/// assert_eq!(multiprocess::Resource::CpuSeconds.to_string(), "seconds of CPU time");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Resource {
-    /// Bytes of address space, used or only reserved (`RLIMIT_AS`). An allocation beyond it fails, which ends a Rust program by SIGABRT. A worker
-    /// has more of it than one might think: each thread reserves its stack and perhaps 64 MiB for its allocations.
-    AddressSpace,
-    /// Seconds of CPU time, of all tasks of a worker and of its start together (`RLIMIT_CPU`). When they are used up, SIGXCPU ends the
-    /// worker, and SIGKILL a second later if it has a handler for that.
-    CpuSeconds,
-    /// The number of descriptors, beginning with those that the worker has: about ten (`RLIMIT_NOFILE`). To open more fails.
-    OpenFiles,
-    /// Bytes of a file that is written to (`RLIMIT_FSIZE`). A write beyond it ends the worker by SIGXFSZ. This includes a stdout or stderr
-    /// that is a file.
-    FileSize,
-    /// Bytes of a core dump (`RLIMIT_CORE`); 0 is none.
-    CoreSize,
-    /// Processes and threads of the worker's user, those of other programs included (`RLIMIT_NPROC`). To start more fails. It does not hold for root.
-    Processes,
-}
-
-/// A part of a [`Sandbox`], as [`worker::sandbox`](crate::worker::sandbox) and
-/// [`Error::Sandbox`](crate::Error::Sandbox) name it.
-///
-/// # Examples
-///
-/// ```
-/// use multiprocess::{Resource, SandboxPart};
-///
-/// assert_eq!(SandboxPart::FileSystem.to_string(), "the file system");
-/// assert_eq!(SandboxPart::Limit(Resource::OpenFiles).to_string(), "the limit of open files");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum SandboxPart {
-    /// [`Sandbox::no_new_privs`].
-    NoNewPrivs,
-    /// [`Sandbox::not_dumpable`].
-    NotDumpable,
-    /// [`Sandbox::no_files`], [`Sandbox::read_only`], [`Sandbox::read_write`].
-    FileSystem,
-    /// [`Sandbox::limit`].
-    Limit(Resource),
-    /// [`Sandbox::no_network`], [`Sandbox::no_exec`], [`Sandbox::no_ptrace`], [`Sandbox::deny_syscalls`].
-    SystemCalls,
 }
 
 impl Sandbox {
@@ -361,30 +311,5 @@ impl Sandbox {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Resource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AddressSpace => "address space",
-            Self::CpuSeconds => "seconds of CPU time",
-            Self::OpenFiles => "open files",
-            Self::FileSize => "the size of files",
-            Self::CoreSize => "the size of core dumps",
-            Self::Processes => "processes",
-        })
-    }
-}
-
-impl fmt::Display for SandboxPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoNewPrivs => f.write_str("no new privileges"),
-            Self::NotDumpable => f.write_str("no dumps"),
-            Self::FileSystem => f.write_str("the file system"),
-            Self::Limit(resource) => write!(f, "the limit of {resource}"),
-            Self::SystemCalls => f.write_str("system calls"),
-        }
     }
 }
