@@ -88,11 +88,11 @@ pub(crate) enum Report {
     Ready,
     /// The initializer failed; the worker ends.
     InitializerFailed(String),
-    /// A part of the sandbox does not hold, and must; the worker ends.
-    #[cfg(feature = "sandbox")]
-    SandboxFailed { part: String, cause: String },
     /// The next results of a call; one record for each element is the payload.
     Reply(Reply),
+    /// A part of the sandbox does not hold, and must; the worker ends. It stays last, so that no feature changes the others.
+    #[cfg(feature = "sandbox")]
+    SandboxFailed { part: String, cause: String },
 }
 
 /// How much of a call is answered.

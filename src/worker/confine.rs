@@ -61,7 +61,8 @@ pub(super) struct Breach {
     pub(super) cause: String,
 }
 
-/// What holds of the pool's [`Sandbox`] in this worker. Nothing outside of tasks, and in a pool without one.
+/// What holds of the pool's [`Sandbox`] in this worker. Nothing outside of tasks, and in a pool without one, even if that was made by a task
+/// that is in a sandbox, and so is in the same.
 ///
 /// It is a task itself: `pool.apply(worker::sandbox, ())` tells it to the pool's side. Python has no counterpart.
 ///

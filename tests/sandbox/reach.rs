@@ -99,6 +99,18 @@ async fn processes_that_a_task_starts_are_in_it_too() {
     end(pool).await;
 }
 
+async fn a_pool_that_a_task_makes_is_in_it_too() {
+    let pool = sandboxed(Sandbox::required().no_network());
+    let elsewhere = || {
+        let nested = ProcessPool::new(1).expect("starting a process is not refused");
+        let found = nested.blocking_apply(open_socket, ()).expect(RUNS);
+        nested.blocking_shutdown().expect("it ends");
+        found
+    };
+    assert_eq!(pool.apply(elsewhere, ()).await.expect(RUNS), NOT_PERMITTED);
+    end(pool).await;
+}
+
 /// Asks the kernel for a second, generous sandbox.
 fn allow_all_again() {
     use landlock::{ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset};
@@ -155,6 +167,7 @@ on_processes!(
     a_thread_that_cannot_be_reached_is_told,
     threads_that_a_task_starts_are_in_it_too,
     processes_that_a_task_starts_are_in_it_too,
+    a_pool_that_a_task_makes_is_in_it_too,
     a_task_cannot_undo_it,
     the_crate_works_in_the_strictest_sandbox,
     a_replacement_is_in_the_sandbox_too,
