@@ -143,7 +143,7 @@ impl Sandbox {
     }
 
     /// Takes the file system away but for what [`read_only`](Self::read_only) and [`read_write`](Self::read_write) name
-    /// (Landlock, from Linux 6.2 on as a whole). There it cannot be opened, listed, executed, created, removed, renamed, linked or
+    /// (Landlock, from Linux 6.2 on as a whole). What is taken away cannot be opened, listed, executed, created, removed, renamed, linked or
     /// truncated, and this fails with `PermissionDenied`.
     ///
     /// What is not restricted: asking for metadata, changing owners, permissions and times, connecting to a socket that stands there, and files that
