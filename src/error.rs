@@ -130,6 +130,14 @@ pub enum Error {
         /// What it returned or how it panicked.
         cause: String,
     },
+    /// A part of the sandbox does not hold in a worker, and is required to.
+    #[error("the sandbox does not hold: {part}: {cause}")]
+    Sandbox {
+        /// The part, as the sandbox names it: `the file system`, `system calls` and so on.
+        part: String,
+        /// What the kernel has not, or why it refuses.
+        cause: String,
+    },
     /// Workers ended one after the other before they had done anything, and the pool gave up.
     #[error("the pool is broken: {} workers in a row failed to start, the last: {}", .causes.len(), last(.causes))]
     Broken {
@@ -359,7 +367,7 @@ impl fmt::Display for Exit {
 }
 
 fn signal_name(signal: i32) -> Option<&'static str> {
-    const NAMES: [(i32, &str); 12] = [
+    const NAMES: [(i32, &str); 15] = [
         (1, "SIGHUP"),
         (2, "SIGINT"),
         (3, "SIGQUIT"),
@@ -372,6 +380,9 @@ fn signal_name(signal: i32) -> Option<&'static str> {
         (13, "SIGPIPE"),
         (14, "SIGALRM"),
         (15, "SIGTERM"),
+        (24, "SIGXCPU"),
+        (25, "SIGXFSZ"),
+        (31, "SIGSYS"),
     ];
     NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
 }

@@ -17,4 +17,6 @@ pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,
 };
 pub use task::{Arguments, Awaited, Fallible, InitFn, Outcome, Payload, Plain, TaskFn};
+#[cfg(feature = "sandbox")]
+pub use wire::{Resource, Sandbox, SandboxPart};
 pub use worker::init;

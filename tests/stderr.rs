@@ -1,7 +1,5 @@
 //! What workers write to stderr, and what a death tells of it.
 
-#![expect(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
-
 mod support;
 
 use std::io::{Read as _, Write as _};
@@ -179,7 +177,7 @@ fn a_flood_takes_no_memory() {
             let before = memory_kib("VmHWM");
             let flood = || {
                 let mut stderr = std::io::stderr().lock();
-                (0..1_000).for_each(|_| stderr.write_all(&[b'x'; 64 * 1024]).expect("it can be written"));
+                (0..1_000).for_each(|_| stderr.write_all(&vec![b'x'; 64 * 1024]).expect("it can be written"));
             };
             pool.apply(flood, ()).await.expect("it can write");
             end(pool).await;
@@ -195,7 +193,7 @@ fn a_stderr_that_nobody_reads_holds_up_only_those_who_write_to_it() {
     let body = || {
         run(async {
             let pool = pool(2);
-            let flood = || std::io::stderr().write_all(&[b'x'; 1 << 20]).expect("it can be written");
+            let flood = || std::io::stderr().write_all(&vec![b'x'; 1 << 20]).expect("it can be written");
             let held = pool.apply_async(flood, ());
             for n in 0..100 {
                 assert_eq!(pool.apply(|n: u32| n, (n,)).await.expect("the other one works"), n);

@@ -60,6 +60,8 @@ pub struct Builder<K: Kind> {
     pub(super) start_timeout: Duration,
     pub(super) max_memory: Option<u64>,
     capture_stderr: bool,
+    #[cfg(feature = "sandbox")]
+    sandbox: Option<crate::wire::Sandbox>,
     kind: PhantomData<K>,
 }
 
@@ -82,6 +84,8 @@ impl<K: Kind> Builder<K> {
             start_timeout: DEFAULT_START_TIMEOUT,
             max_memory: None,
             capture_stderr: true,
+            #[cfg(feature = "sandbox")]
+            sandbox: None,
             kind: PhantomData,
         }
     }
@@ -310,6 +314,8 @@ impl<K: Kind> Builder<K> {
         if self.stack_size.is_some_and(|bytes| bytes < SMALLEST_STACK) {
             return Err(Error::option("stack_size", format!("a stack has at least {SMALLEST_STACK} bytes")));
         }
+        #[cfg(feature = "sandbox")]
+        self.sandbox.as_ref().map_or(Ok(()), crate::wire::Sandbox::check)?;
         if !K::ARE_THREADS && (!entered() || is_unserved_worker()) {
             let step = "find the entry: call `multiprocess::init()` first in `main`, or enable the feature `auto-entry`";
             return Err(Error::start(step, std::io::ErrorKind::Unsupported.into()));
@@ -352,6 +358,8 @@ impl<K: Kind> Builder<K> {
             busy_poll_ns: u64::try_from(self.busy_poll.as_nanos()).unwrap_or(u64::MAX),
             max_memory: self.max_memory,
             initializer: None,
+            #[cfg(feature = "sandbox")]
+            sandbox: self.sandbox,
         };
         let setup = self.setup.transpose()?;
         let Self { env, current_dir, capture_stderr, start_timeout, .. } = self;
@@ -441,6 +449,29 @@ impl Builder<Processes> {
     /// ```
     pub fn busy_poll(mut self, limit: Duration) -> Self {
         self.busy_poll = limit;
+        self
+    }
+
+    /// What the workers may no longer do once their initializer has run; see [`Sandbox`](crate::Sandbox). Default: nothing is
+    /// taken away. Needs the feature `sandbox`.
+    ///
+    /// What holds of it, a task is told by [`worker::sandbox`](crate::worker::sandbox).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{ProcessPool, Sandbox};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let sandbox = Sandbox::required().no_network();
+    /// let pool = ProcessPool::builder().workers(1).sandbox(sandbox).build()?;
+    /// assert!(pool.apply(|| std::net::UdpSocket::bind("127.0.0.1:0").is_err(), ()).await?);
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "sandbox")]
+    pub fn sandbox(mut self, sandbox: crate::wire::Sandbox) -> Self {
+        self.sandbox = Some(sandbox);
         self
     }
 }

@@ -260,7 +260,7 @@ impl<K: Kind> Pool<K> {
     ///
     /// # Errors
     ///
-    /// Why the pool has none: [`Error::Initializer`](crate::Error::Initializer), [`Error::Broken`](crate::Error::Broken), [`Error::Closed`](crate::Error::Closed).
+    /// Why the pool has none: [`Error::Initializer`](crate::Error::Initializer), [`Error::Sandbox`](crate::Error::Sandbox), [`Error::Broken`](crate::Error::Broken), [`Error::Closed`](crate::Error::Closed).
     ///
     /// # Cancel safety
     ///

@@ -44,6 +44,9 @@ pub(crate) struct Configure {
     pub(crate) max_memory: Option<u64>,
     /// What runs first.
     pub(crate) initializer: Option<Initializer>,
+    /// What it may no longer do after that.
+    #[cfg(feature = "sandbox")]
+    pub(crate) sandbox: Option<super::sandbox::Sandbox>,
 }
 
 /// The function that runs once in a worker, before its first task.
@@ -91,6 +94,9 @@ pub(crate) enum Report {
     InitializerFailed(String),
     /// The next results of a call; one record for each element is the payload.
     Reply(Reply),
+    /// A part of the sandbox does not hold, and must; the worker ends. It stays last, so that no feature changes the others.
+    #[cfg(feature = "sandbox")]
+    SandboxFailed { part: String, cause: String },
 }
 
 /// How much of a call is answered.

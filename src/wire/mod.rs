@@ -4,6 +4,8 @@ mod budget;
 mod frame;
 mod message;
 mod record;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod value;
 
 pub(crate) use budget::Budget;
@@ -12,4 +14,6 @@ pub(crate) use message::{
     CallHead, Configure, Failure, Initializer, Order, PROTOCOL, Reply, Report, Run, TaskRef, split,
 };
 pub(crate) use record::{Records, failed_record, put_record};
+#[cfg(feature = "sandbox")]
+pub use sandbox::{Resource, Sandbox, SandboxPart};
 pub(crate) use value::{decode, encode, take};

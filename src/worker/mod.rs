@@ -1,11 +1,15 @@
 //! The child's side: from the first instruction before `main` to the last task. Blocking throughout; there is no
 //! tokio on the serving path.
 
+#[cfg(feature = "sandbox")]
+mod confine;
 mod context;
 mod enter;
 mod execute;
 mod serve;
 
+#[cfg(feature = "sandbox")]
+pub use confine::{Held, Hold, sandbox};
 pub use context::{Worker, current, is_cancelled, state};
 
 pub(crate) use context::{Context, depth};

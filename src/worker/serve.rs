@@ -119,6 +119,8 @@ impl Server {
             let resident = resident.unwrap_or_else(|error| give_up("measure its memory", &error));
             MemoryLimit { resident, bytes }
         });
+        #[cfg(feature = "sandbox")]
+        self.confine(configure);
         let context = Context::new(worker, board, state, limit);
         context.enter_thread();
         context.enter_process();
@@ -136,6 +138,18 @@ impl Server {
     fn initializer_failed(&mut self, cause: String) -> ! {
         let _parent_gone = self.report(&Report::InitializerFailed(cause), Vec::new());
         std::process::exit(1)
+    }
+
+    /// The last step before the first task: what the initializer does needs no permission.
+    #[cfg(feature = "sandbox")]
+    fn confine(&mut self, configure: &Configure) {
+        if let Some(sandbox) = &configure.sandbox
+            && let Err(breach) = super::confine::confine(sandbox)
+        {
+            let failed = Report::SandboxFailed { part: breach.part.to_string(), cause: breach.cause };
+            let _parent_gone = self.report(&failed, Vec::new());
+            std::process::exit(1)
+        }
     }
 
     fn obey(&mut self, context: &Context) -> io::Result<()> {

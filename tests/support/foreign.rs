@@ -21,7 +21,7 @@ pub const SIGCONT: i32 = 18;
 pub const SIGSTOP: i32 = 19;
 
 mod c {
-    use std::ffi::{c_char, c_int};
+    use std::ffi::{c_char, c_int, c_long};
 
     /// `struct rlimit` of 64-bit Linux.
     #[repr(C)]
@@ -52,6 +52,7 @@ mod c {
         pub(super) safe fn exit(code: c_int) -> !;
         pub(super) safe fn _exit(code: c_int) -> !;
         pub(super) safe fn dup(fd: c_int) -> c_int;
+        pub(super) unsafe fn syscall(number: c_long, ...) -> c_long;
         pub(super) unsafe fn socketpair(
             domain: c_int,
             kind: c_int,
@@ -86,6 +87,14 @@ pub fn exit_as_c_does(code: c_int) -> ! {
 /// Ends this process with nothing run.
 pub fn exit_at_once(code: c_int) -> ! {
     c::_exit(code)
+}
+
+/// Makes a system call, which is known to fail, with one number and then nothing but zeroes; the error.
+pub fn failing_system_call(number: i64, argument: i64) -> std::io::Error {
+    // SAFETY: no call does anything to a null pointer but fail, and the caller knows that this one fails.
+    let result = unsafe { c::syscall(number, argument, 0_i64, 0_i64, 0_i64, 0_i64, 0_i64) };
+    assert_eq!(result, -1, "call {number} fails");
+    std::io::Error::last_os_error()
 }
 
 /// Reads from an address where nothing is mapped.

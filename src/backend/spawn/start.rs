@@ -7,7 +7,7 @@
 //! posix_spawn /proc/self/exe ────┼──────────────► enters before main, checks, takes the descriptors
 //!                                └──────────────►
 //!                      ◄──reports── Hello         which protocol, which build
-//! Configure ──orders──────────────────────────►   initializer
+//! Configure ──orders──────────────────────────►   initializer, sandbox
 //!                      ◄──reports── Ready
 //! ```
 //!
@@ -65,6 +65,8 @@ pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<
     match newborn.next().await? {
         Report::Ready => {}
         Report::InitializerFailed(cause) => return Err(Error::Initializer { cause }),
+        #[cfg(feature = "sandbox")]
+        Report::SandboxFailed { part, cause } => return Err(Error::Sandbox { part, cause }),
         Report::Hello { .. } | Report::Reply(_) => return Err(unexpected("a report out of turn")),
     }
     let Newborn { reports, ended, .. } = newborn;

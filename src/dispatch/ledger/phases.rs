@@ -24,7 +24,7 @@ impl<T: Clone> Ledger<T> {
     pub(super) fn break_down(&mut self, out: &mut Vec<Action<T>>) {
         let causes = std::mem::take(&mut self.causes);
         let error = match causes.last() {
-            Some(initializer @ Error::Initializer { .. }) => initializer.clone(),
+            Some(own @ (Error::Initializer { .. } | Error::Sandbox { .. })) => own.clone(),
             _ => Error::Broken { causes },
         };
         self.phase = Phase::Broken;

@@ -11,6 +11,8 @@ mod memory;
 mod oom;
 mod pipe;
 mod random;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod slot;
 mod stderr;
 
@@ -30,5 +32,9 @@ pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use pipe::{pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
+#[cfg(feature = "sandbox")]
+pub(crate) use sandbox::{
+    Limit, Refused, forbid_dumps, forbid_new_privileges, is_needed_call, limit, refuse_calls, restrict_files,
+};
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
