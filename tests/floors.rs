@@ -105,6 +105,16 @@ fn unsafe_code_stays_where_it_belongs() {
     }
 }
 
+// fault 72
+#[test]
+fn nothing_depends_on_the_time_of_day() {
+    for (file, text) in sources() {
+        for forbidden in ["SystemTime", "UNIX_EPOCH", "ClockId::Realtime"] {
+            assert!(!text.lines().any(|line| code(line).contains(forbidden)), "{file} uses {forbidden}");
+        }
+    }
+}
+
 #[test]
 fn the_ledger_does_no_io_and_reads_no_clock() {
     let sources = sources();

@@ -6,16 +6,22 @@ mod support;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use multiprocess::dummy::ThreadPool;
 use multiprocess::{Error, ProcessPool};
 use support::alone::{again, alone, assert_passed, is_alone};
+use support::census::{Census, descendants};
+use support::evil;
 use support::foreign::{
-    SIGCONT, SIGKILL, SIGSTOP, close_whosever, inheritable_copy, sequenced_packet_pair, signal,
+    SIGCONT, SIGKILL, SIGPIPE, SIGSTOP, by_default, close_whosever, inheritable_copy, sequenced_packet_pair,
+    signal,
 };
+use support::gate::{Gate, stand};
 use support::run;
 
 fn pool(workers: usize) -> ProcessPool {
@@ -347,6 +353,90 @@ fn workers_are_replaced_by_the_same_build_after_the_program_was_replaced() {
 #[test]
 fn workers_are_replaced_after_the_programs_directory_was_deleted() {
     Copy::new("directory").passes("goes_on_when_its_directory_is_gone");
+}
+
+/// Not a test, but what the one below starts as another user: a program with more rights than whoever has started it.
+#[test]
+fn has_the_rights_of_its_owner() {
+    if is_alone("has_the_rights_of_its_owner") {
+        let error = ProcessPool::new(2).expect_err("its workers would not know that they are workers");
+        let Error::Start { step, .. } = &error else { panic!("{error:?}") };
+        assert!(step.contains("setuid"), "{error}");
+        assert!(descendants().is_empty(), "nothing was started");
+        let threads = ThreadPool::new(1).expect("threads have no such trouble");
+        assert_eq!(threads.blocking_apply(|| 1, ()).expect("no task fails"), 1);
+        threads.blocking_shutdown().expect("it ends");
+    }
+}
+
+// fault 60
+#[test]
+fn a_setuid_program_is_refused_a_pool_of_processes() {
+    let copy = Copy::new("setuid");
+    let everybody = fs::Permissions::from_mode(0o4_755);
+    fs::set_permissions(&copy.program, everybody).expect("the copy is ours");
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    let id = Command::new("setpriv").args(other.get_args()).args(["id", "-u"]).output();
+    if !id.is_ok_and(|id| id.stdout == b"65534\n") {
+        eprintln!("skipped: there is no `setpriv` here, or no right to become another user");
+        return;
+    }
+    let helper = again(copy.program.as_os_str(), "has_the_rights_of_its_owner");
+    other.arg(&copy.program).args(helper.get_args()).stdin(Stdio::null());
+    other.envs(helper.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    assert_passed("has_the_rights_of_its_owner", &other.output().expect("it can be started"));
+}
+
+// fault 59
+#[test]
+fn a_worker_that_reads_no_more_does_not_kill_a_host_with_sigpipe_at_its_default() {
+    fn go_deaf_and_stand(key: String) -> u8 {
+        close_whosever(evil::order_pipe());
+        stand(key);
+        7
+    }
+    alone(|| {
+        by_default(SIGPIPE);
+        run(async {
+            let pool = pool(1);
+            // Short calls are sent ahead.
+            assert_eq!(pool.map(|x: u8| x, 0..100).await.expect("no task fails").len(), 100);
+            let mut gate = Gate::new();
+            let held = pool.apply_async(go_deaf_and_stand, (gate.key(),));
+            gate.arrived().await;
+            let ahead: Vec<_> = (0..20_u8).map(|n| pool.apply_async(|n: u8| n, (n,))).collect();
+            assert!(pool.stats().running > 1, "something was written to a pipe that nobody reads");
+            gate.let_all_go();
+            assert_eq!(held.await.expect("it could still answer"), 7);
+            for (n, call) in (0..).zip(ahead) {
+                assert_eq!(call.await.expect("it runs on another worker"), n);
+            }
+            pool.shutdown().await.expect("it ends");
+        });
+    });
+}
+
+// fault 59
+#[test]
+fn a_worker_that_dies_under_a_large_frame_does_not_kill_a_host_with_sigpipe_at_its_default() {
+    alone(|| {
+        by_default(SIGPIPE);
+        let before = Census::after_the_first_pool();
+        run(async {
+            let pool = pool(1);
+            for _ in 0..10 {
+                pool.ready().await.expect("the worker is replaced");
+                let worker = pool.worker_pids()[0];
+                signal(worker, SIGSTOP);
+                let large = pool.apply_async(|load: Vec<u8>| load.len(), (vec![1; 4 << 20],));
+                signal(worker, SIGKILL);
+                assert_eq!(large.await.expect("it runs on another worker"), 4 << 20);
+            }
+            pool.shutdown().await.expect("it ends");
+        });
+        before.settles();
+    });
 }
 
 // fault 49

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use multiprocess::{Error, Kind, Pool, ProcessPool, worker};
+use multiprocess::{Error, Exit, Kind, Pool, ProcessPool, worker};
 use support::gate::{Gate, pass, stand};
 use support::tally::{Tally, mark};
 use support::values::Unencodable;
@@ -154,12 +154,14 @@ async fn all_fail_for<K: Kind>(pool: Pool<K>, cause: &str) {
 }
 
 // C189
+// fault 13
 async fn an_initializer_that_panics_fails_all_calls_with_its_cause<K: Kind>() {
     let builder = Pool::<K>::builder().workers(2).initializer(|n: u32| assert_eq!(n, 0, "no luck"), (1,));
     all_fail_for(builder.build().expect("the pool starts"), "no luck").await;
 }
 
 // C189
+// fault 13
 async fn an_initializer_that_gives_an_error_fails_all_calls_with_its_cause<K: Kind>() {
     let connect = |url: String| Err::<(), _>(format!("no route to {url}"));
     let builder = Pool::<K>::builder().workers(2).try_initializer(connect, ("db:1".to_owned(),));
@@ -171,6 +173,36 @@ fn first_two_only(key: String) -> Result<(), String> {
     mark(&key, 1);
     let before = std::fs::read(&key).map_err(|error| error.to_string())?.len();
     if before <= 2 { Ok(()) } else { Err("there are two already".into()) }
+}
+
+// fault 13
+async fn an_initializer_that_exits_fails_all_calls_with_its_exit() {
+    let exit = || -> u8 { std::process::exit(3) };
+    let pool = ProcessPool::builder().workers(2).initializer(exit, ()).build().expect("the pool starts");
+    let Err(Error::Broken { causes }) = pool.apply(double, (1,)).await else { panic!("no worker starts") };
+    for cause in causes {
+        assert!(matches!(&cause, Error::WorkerDied(death) if death.exit == Exit::Code(3)), "{cause:?}");
+    }
+    assert!(matches!(pool.ready().await, Err(Error::Broken { .. })), "it stays so");
+    end(pool).await;
+}
+
+// fault 14
+async fn a_crash_loop_starts_six_workers_and_then_no_more() {
+    let tally = Tally::new();
+    let crash = |key: String| -> u8 {
+        mark(&key, 1);
+        std::process::abort()
+    };
+    let builder = ProcessPool::builder().workers(1).initializer(crash, (tally.key(),));
+    let pool = builder.build().expect("the pool starts");
+    let Err(Error::Broken { causes }) = pool.apply(double, (1,)).await else { panic!("no worker starts") };
+    assert_eq!((causes.len(), tally.count()), (6, 6));
+    // Nothing of a broken pool lives that could start another one.
+    pool.join().await.expect("a broken pool has ended");
+    assert!(matches!(pool.apply(double, (1,)).await, Err(Error::Broken { .. })));
+    assert_eq!((tally.count(), pool.stats().starting), (6, 0));
+    drop(pool);
 }
 
 // C161
@@ -264,6 +296,8 @@ async fn the_environment_and_directory_are_those_of_the_workers_only() {
 }
 
 on_processes!(
+    an_initializer_that_exits_fails_all_calls_with_its_exit,
+    a_crash_loop_starts_six_workers_and_then_no_more,
     a_worker_that_cannot_start_leaves_no_stray_ones,
     the_initializer_runs_again_in_a_replacement,
     the_environment_and_directory_are_those_of_the_workers_only,

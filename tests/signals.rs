@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use multiprocess::{Death, Error, Exit, Pool, ProcessPool, Processes};
-use support::alone::{again, alone, is_alone};
+use support::alone::{again, again_by, alone, is_alone};
 use support::census::{MARK, descendants, fresh_mark, marked, own_threads, until};
 use support::foreign::{
     SIGCHLD, SIGINT, SIGKILL, SIGTERM, block_all_signals, ignore, pseudo_terminal, reap_all,
@@ -239,14 +239,10 @@ fn on_a_terminal(helper: &str) -> Option<(Host, File, File)> {
         eprintln!("skipped: there is no terminal to be had, or no `setsid` to lead a session on it");
         return None;
     };
-    let program = std::env::current_exe().expect("a test has a file");
     let mut command = Command::new("setsid");
-    command.args(["--ctty", "--wait"]).arg(&program);
-    let told = again(program.as_os_str(), helper);
-    command.args(told.get_args());
-    command.envs(told.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    command.args(["--ctty", "--wait"]);
     let stdin = OwnedFd::from(programs.try_clone().expect("there are descriptors left"));
-    let host = Host::start_program(command, |command| {
+    let host = Host::start_program(again_by(command, helper), |command| {
         command.stdin(stdin);
     });
     Some((host, typist, programs))

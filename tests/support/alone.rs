@@ -37,6 +37,14 @@ pub fn again(program: impl AsRef<std::ffi::OsStr>, name: &str) -> Command {
     command
 }
 
+/// As `again`, with this program started by another one: `strace`, `unshare` and the like, with their own arguments.
+pub fn again_by(mut starter: Command, name: &str) -> Command {
+    let command = again(std::env::current_exe().expect("a test has a file"), name);
+    starter.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    starter.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    starter
+}
+
 /// True in the process that was started for this test.
 pub fn is_alone(name: &str) -> bool {
     std::env::var_os(ENV).is_some_and(|value| value == name)
