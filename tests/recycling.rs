@@ -1,7 +1,5 @@
 //! Workers that come and go: after so many tasks, with too much memory, when they are idle, when there is work.
 
-#![expect(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
-
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,5 @@
 //! Workers that neither die nor go on: stopped, frozen, or silent in the middle of a word.
 
-#![expect(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
-
 mod support;
 
 use std::process::Command;
