@@ -12,7 +12,7 @@ use multiprocess::ProcessPool;
 
 use crate::Found;
 use crate::plan::Amount;
-use crate::processes::{Manner, Roll, endless, gone};
+use crate::processes::{Manner, Roll, dead, endless};
 
 const MODE: &str = "ENDS_ORPHANS";
 const MOST: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ fn kill_one(manner: &str) -> Duration {
     let began = Instant::now();
     child.kill().expect("it is ours");
     child.wait().expect("it is ours");
-    gone(&pids, began)
+    dead(&pids, began)
 }
 
 /// Ends here, by being killed, if this process was started for that.

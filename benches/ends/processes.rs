@@ -19,6 +19,19 @@ pub(crate) fn gone(pids: &[u32], began: Instant) -> Duration {
     began.elapsed()
 }
 
+/// The same until none of them runs any more: whoever inherits the dead may take its time to bury them.
+pub(crate) fn dead(pids: &[u32], began: Instant) -> Duration {
+    let is_dead = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in parentheses may hold anything; behind it comes the state.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
+    };
+    while !pids.iter().all(is_dead) {
+        std::thread::yield_now();
+    }
+    began.elapsed()
+}
+
 /// What a task does once it has said that it is there.
 #[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Manner {
