@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use multiprocess::{Death, Error, Exit, Pool, ProcessPool, Processes};
 use support::alone::{again, again_by, alone, is_alone};
-use support::census::{MARK, descendants, fresh_mark, marked, own_threads, until};
+use support::census::{MARK, Mark, descendants, own_threads, until};
 use support::foreign::{
     SIGCHLD, SIGINT, SIGKILL, SIGTERM, block_all_signals, ignore, pseudo_terminal, reap_all,
     reap_in_a_handler, signal, signal_group,
@@ -32,7 +32,7 @@ fn park_for_ever() -> ! {
 
 /// A program that was started with a mark, which all that it starts inherits. Dropping it leaves nothing of that.
 struct Host {
-    mark: String,
+    mark: Mark,
     child: Child,
 }
 
@@ -43,8 +43,8 @@ impl Host {
     }
 
     fn start_program(mut command: Command, prepare: impl FnOnce(&mut Command)) -> Self {
-        let mark = fresh_mark();
-        command.env(MARK, &mark).stdout(Stdio::piped());
+        let mark = Mark::new();
+        command.env(MARK, &mark.0).stdout(Stdio::piped());
         prepare(&mut command);
         Self { mark, child: command.spawn().expect("it can be started") }
     }
@@ -58,7 +58,7 @@ impl Host {
     }
 
     fn processes(&self) -> BTreeSet<u32> {
-        marked(&self.mark).into_iter().collect()
+        self.mark.processes().into_iter().collect()
     }
 
     /// Its end, after which nothing is left of what it had started.
@@ -73,10 +73,6 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
-        for pid in self.processes() {
-            // It may end just now.
-            let _gone = std::panic::catch_unwind(|| signal(pid, SIGKILL));
-        }
     }
 }
 
@@ -90,7 +86,9 @@ fn waits_for_ever() {
 
 fn start_a_child() -> u32 {
     let program = std::env::current_exe().expect("a test has a file");
-    again(program.as_os_str(), "waits_for_ever").spawn().expect("it can be started").id()
+    let mut command = again(program.as_os_str(), "waits_for_ever");
+    // Whoever reads what the test tells must not have to wait for it.
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be started").id()
 }
 
 /// Not a test, but what those below start: workers in every state, told when they are there.
@@ -275,6 +273,8 @@ fn prints_on_its_terminal() {
             let pool = pool(1);
             assert!(pool.apply(print, ()).await.expect("nothing stops it"));
             pool.shutdown().await.expect("it ends");
+            // With its leader the terminal loses what nobody has looked at yet.
+            std::io::stdin().read_line(&mut String::new()).expect("somebody types when he has seen it");
         });
         std::process::exit(43);
     }
@@ -283,10 +283,10 @@ fn prints_on_its_terminal() {
 // fault 42
 #[test]
 fn a_task_may_print_on_a_terminal_that_stops_the_background() {
-    let Some((mut host, typist, _programs)) = on_a_terminal("prints_on_its_terminal") else { return };
-    let shown =
-        BufReader::new(typist).lines().map_while(Result::ok).find(|line| line.contains("from a task"));
-    assert!(shown.is_some());
+    let Some((mut host, mut typist, _programs)) = on_a_terminal("prints_on_its_terminal") else { return };
+    let mut shown = BufReader::new(&typist).lines().map_while(Result::ok);
+    assert!(shown.any(|line| line.contains("from a task")));
+    typist.write_all(b"\n").expect("it can be typed");
     assert_eq!(host.leaves_nothing().code(), Some(43));
 }
 
