@@ -5,7 +5,6 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -230,7 +229,7 @@ fn an_interrupt_of_the_hosts_group_is_the_hosts_alone() {
 }
 
 /// Starts a helper as the leader of a session on a terminal of its own; nothing where there is no such thing.
-fn on_a_terminal(helper: &str) -> Option<(Host, File, File)> {
+fn on_a_terminal(helper: &str) -> Option<(Host, File)> {
     let terminal = pseudo_terminal();
     let has_setsid = Command::new("setsid").arg("--version").output().is_ok();
     let (Some((typist, programs)), true) = (terminal, has_setsid) else {
@@ -239,18 +238,17 @@ fn on_a_terminal(helper: &str) -> Option<(Host, File, File)> {
     };
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait"]);
-    let stdin = OwnedFd::from(programs.try_clone().expect("there are descriptors left"));
+    // Nobody else holds this side, so that the other one tells when the host has ended.
     let host = Host::start_program(again_by(command, helper), |command| {
-        command.stdin(stdin);
+        command.stdin(programs);
     });
-    Some((host, typist, programs))
+    Some((host, typist))
 }
 
 // fault 40
 #[test]
 fn ctrl_c_on_the_terminal_is_the_hosts_alone() {
-    let Some((mut host, mut typist, _programs)) = on_a_terminal("finishes_its_task_when_it_is_interrupted")
-    else {
+    let Some((mut host, mut typist)) = on_a_terminal("finishes_its_task_when_it_is_interrupted") else {
         return;
     };
     host.tells("the task runs");
@@ -283,7 +281,7 @@ fn prints_on_its_terminal() {
 // fault 42
 #[test]
 fn a_task_may_print_on_a_terminal_that_stops_the_background() {
-    let Some((mut host, mut typist, _programs)) = on_a_terminal("prints_on_its_terminal") else { return };
+    let Some((mut host, mut typist)) = on_a_terminal("prints_on_its_terminal") else { return };
     let mut shown = BufReader::new(&typist).lines().map_while(Result::ok);
     assert!(shown.any(|line| line.contains("from a task")));
     typist.write_all(b"\n").expect("it can be typed");
@@ -293,9 +291,9 @@ fn a_task_may_print_on_a_terminal_that_stops_the_background() {
 // fault 42
 #[test]
 fn nothing_outlives_a_host_whose_terminal_hangs_up() {
-    let Some((mut host, typist, programs)) = on_a_terminal("has_workers_in_every_state") else { return };
+    let Some((mut host, typist)) = on_a_terminal("has_workers_in_every_state") else { return };
     host.tells("all are there: ");
-    drop((typist, programs));
+    drop(typist);
     host.leaves_nothing();
 }
 
