@@ -13,7 +13,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use multiprocess::dummy::ThreadPool;
 use multiprocess::{Error, Kind, Pool, ProcessPool, Processes};
 use support::alone::{again, alone, is_alone};
-use support::census::{MARK, descendants, fresh_mark, marked, until};
+use support::census::{MARK, Mark, descendants, until};
 use support::executor::block_on;
 use support::foreign::{SIGKILL, exit_code, fork, fork_twofold, leave_session, reap, signal};
 use support::gate::{Gate, stand};
@@ -237,19 +237,19 @@ fn has_forked() {
 // faults 37, 53
 #[test]
 fn workers_end_with_their_parent_though_a_forked_child_holds_their_sockets() {
-    let mark = fresh_mark();
+    let mark = Mark::new();
     let program = std::env::current_exe().expect("a test has a file");
     let mut command = again(program.as_os_str(), "has_forked");
-    let mut host = command.env(MARK, &mark).stdout(Stdio::piped()).spawn().expect("it can be started");
+    let mut host = command.env(MARK, &mark.0).stdout(Stdio::piped()).spawn().expect("it can be started");
     let told = BufReader::new(host.stdout.take().expect("it is piped")).lines();
     let line = told.map_while(Result::ok).find_map(|line| Some(line.split_once("child: ")?.1.to_owned()));
     let child: u32 = line.and_then(|pid| pid.parse().ok()).expect("it tells its child");
-    assert_eq!(marked(&mark).len(), 4);
+    assert_eq!(mark.processes().len(), 4);
     host.kill().expect("it runs");
     host.wait().expect("it was killed");
-    until("only the forked child is left", || marked(&mark) == [child]);
+    until("only the forked child is left", || mark.processes() == [child]);
     signal(child, SIGKILL);
-    until("nothing is left", || marked(&mark).is_empty());
+    until("nothing is left", || mark.processes().is_empty());
 }
 
 /// Forks, and lets both return.

@@ -6,7 +6,7 @@ mod support;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -369,23 +369,33 @@ fn has_the_rights_of_its_owner() {
     }
 }
 
+/// Neither root nor each other: the owner of the copy below, and who starts it.
+const OWNER: u32 = 64_998;
+const STARTER: u32 = 64_999;
+
 // fault 60
 #[test]
 fn a_setuid_program_is_refused_a_pool_of_processes() {
-    let copy = Copy::new("setuid");
-    let everybody = fs::Permissions::from_mode(0o4_755);
-    fs::set_permissions(&copy.program, everybody).expect("the copy is ours");
-    let mut other = Command::new("setpriv");
-    other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-    let id = Command::new("setpriv").args(other.get_args()).args(["id", "-u"]).output();
-    if !id.is_ok_and(|id| id.stdout == b"65534\n") {
-        eprintln!("skipped: there is no `setpriv` here, or no right to become another user");
+    // Were it not refused, each of its workers would run this whole program again. Whatever comes of that is bounded, since neither
+    // user may have many processes, and ends with the namespace.
+    let mut bounded = Command::new("unshare");
+    bounded.args(["--pid", "--fork", "--mount-proc", "--kill-child", "prlimit", "--nproc=30:30", "setpriv"]);
+    bounded.args([format!("--reuid={STARTER}"), format!("--regid={STARTER}")]);
+    bounded.args(["--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+    let who = Command::new("unshare").args(bounded.get_args()).args(["id", "-u"]).output();
+    if !who.is_ok_and(|who| who.stdout == format!("{STARTER}\n").as_bytes()) {
+        eprintln!(
+            "skipped: no right to become another user in a namespace, or no `unshare`, `prlimit`, `setpriv`"
+        );
         return;
     }
+    let copy = Copy::new("setuid");
+    chown(&copy.program, Some(OWNER), Some(OWNER)).expect("root may give files away");
+    fs::set_permissions(&copy.program, fs::Permissions::from_mode(0o4_755)).expect("root may change it");
     let helper = again(copy.program.as_os_str(), "has_the_rights_of_its_owner");
-    other.arg(&copy.program).args(helper.get_args()).stdin(Stdio::null());
-    other.envs(helper.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    assert_passed("has_the_rights_of_its_owner", &other.output().expect("it can be started"));
+    bounded.arg(&copy.program).args(helper.get_args()).stdin(Stdio::null());
+    bounded.envs(helper.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    assert_passed("has_the_rights_of_its_owner", &bounded.output().expect("it can be started"));
 }
 
 // fault 59

@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 
 use multiprocess::{Kind, Pool, ProcessPool, Processes};
 use support::alone::{again, alone, is_alone};
@@ -55,8 +56,9 @@ fn stand_deep(gate: String, tally: String, levels: u32) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
     }
     let program = std::env::current_exe().expect("a test has a file");
-    let child = again(program.as_os_str(), "waits_for_ever").spawn().expect("it can be started");
-    tell(&tally, &child.id().to_string());
+    let mut command = again(program.as_os_str(), "waits_for_ever");
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be started").id();
+    tell(&tally, &child.to_string());
     pass(&gate);
     Ok(())
 }

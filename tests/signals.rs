@@ -5,14 +5,13 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use multiprocess::{Death, Error, Exit, Pool, ProcessPool, Processes};
 use support::alone::{again, again_by, alone, is_alone};
-use support::census::{MARK, descendants, fresh_mark, marked, own_threads, until};
+use support::census::{MARK, Mark, descendants, own_threads, until};
 use support::foreign::{
     SIGCHLD, SIGINT, SIGKILL, SIGTERM, block_all_signals, ignore, pseudo_terminal, reap_all,
     reap_in_a_handler, signal, signal_group,
@@ -32,7 +31,7 @@ fn park_for_ever() -> ! {
 
 /// A program that was started with a mark, which all that it starts inherits. Dropping it leaves nothing of that.
 struct Host {
-    mark: String,
+    mark: Mark,
     child: Child,
 }
 
@@ -43,8 +42,8 @@ impl Host {
     }
 
     fn start_program(mut command: Command, prepare: impl FnOnce(&mut Command)) -> Self {
-        let mark = fresh_mark();
-        command.env(MARK, &mark).stdout(Stdio::piped());
+        let mark = Mark::new();
+        command.env(MARK, &mark.0).stdout(Stdio::piped());
         prepare(&mut command);
         Self { mark, child: command.spawn().expect("it can be started") }
     }
@@ -58,7 +57,7 @@ impl Host {
     }
 
     fn processes(&self) -> BTreeSet<u32> {
-        marked(&self.mark).into_iter().collect()
+        self.mark.processes().into_iter().collect()
     }
 
     /// Its end, after which nothing is left of what it had started.
@@ -73,10 +72,6 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
-        for pid in self.processes() {
-            // It may end just now.
-            let _gone = std::panic::catch_unwind(|| signal(pid, SIGKILL));
-        }
     }
 }
 
@@ -90,7 +85,9 @@ fn waits_for_ever() {
 
 fn start_a_child() -> u32 {
     let program = std::env::current_exe().expect("a test has a file");
-    again(program.as_os_str(), "waits_for_ever").spawn().expect("it can be started").id()
+    let mut command = again(program.as_os_str(), "waits_for_ever");
+    // Whoever reads what the test tells must not have to wait for it.
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be started").id()
 }
 
 /// Not a test, but what those below start: workers in every state, told when they are there.
@@ -232,7 +229,7 @@ fn an_interrupt_of_the_hosts_group_is_the_hosts_alone() {
 }
 
 /// Starts a helper as the leader of a session on a terminal of its own; nothing where there is no such thing.
-fn on_a_terminal(helper: &str) -> Option<(Host, File, File)> {
+fn on_a_terminal(helper: &str) -> Option<(Host, File)> {
     let terminal = pseudo_terminal();
     let has_setsid = Command::new("setsid").arg("--version").output().is_ok();
     let (Some((typist, programs)), true) = (terminal, has_setsid) else {
@@ -241,18 +238,17 @@ fn on_a_terminal(helper: &str) -> Option<(Host, File, File)> {
     };
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait"]);
-    let stdin = OwnedFd::from(programs.try_clone().expect("there are descriptors left"));
+    // Nobody else holds this side, so that the other one tells when the host has ended.
     let host = Host::start_program(again_by(command, helper), |command| {
-        command.stdin(stdin);
+        command.stdin(programs);
     });
-    Some((host, typist, programs))
+    Some((host, typist))
 }
 
 // fault 40
 #[test]
 fn ctrl_c_on_the_terminal_is_the_hosts_alone() {
-    let Some((mut host, mut typist, _programs)) = on_a_terminal("finishes_its_task_when_it_is_interrupted")
-    else {
+    let Some((mut host, mut typist)) = on_a_terminal("finishes_its_task_when_it_is_interrupted") else {
         return;
     };
     host.tells("the task runs");
@@ -275,6 +271,8 @@ fn prints_on_its_terminal() {
             let pool = pool(1);
             assert!(pool.apply(print, ()).await.expect("nothing stops it"));
             pool.shutdown().await.expect("it ends");
+            // With its leader the terminal loses what nobody has looked at yet.
+            std::io::stdin().read_line(&mut String::new()).expect("somebody types when he has seen it");
         });
         std::process::exit(43);
     }
@@ -283,19 +281,19 @@ fn prints_on_its_terminal() {
 // fault 42
 #[test]
 fn a_task_may_print_on_a_terminal_that_stops_the_background() {
-    let Some((mut host, typist, _programs)) = on_a_terminal("prints_on_its_terminal") else { return };
-    let shown =
-        BufReader::new(typist).lines().map_while(Result::ok).find(|line| line.contains("from a task"));
-    assert!(shown.is_some());
+    let Some((mut host, mut typist)) = on_a_terminal("prints_on_its_terminal") else { return };
+    let mut shown = BufReader::new(&typist).lines().map_while(Result::ok);
+    assert!(shown.any(|line| line.contains("from a task")));
+    typist.write_all(b"\n").expect("it can be typed");
     assert_eq!(host.leaves_nothing().code(), Some(43));
 }
 
 // fault 42
 #[test]
 fn nothing_outlives_a_host_whose_terminal_hangs_up() {
-    let Some((mut host, typist, programs)) = on_a_terminal("has_workers_in_every_state") else { return };
+    let Some((mut host, typist)) = on_a_terminal("has_workers_in_every_state") else { return };
     host.tells("all are there: ");
-    drop((typist, programs));
+    drop(typist);
     host.leaves_nothing();
 }
 

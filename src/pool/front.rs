@@ -26,6 +26,15 @@ use crate::error::{Error, Result};
 /// started run elsewhere, and the worker is replaced. If it panics, it fails with [`Error::Panicked`](crate::Error::Panicked), and its worker goes on: state that a panic may leave behind in statics or in
 /// [`worker::state`](crate::worker::state) is there for the next task.
 ///
+/// Processes that a task starts end with their worker, at the latest with the program, unless they leave its process group: a daemon (`setsid`) outlives
+/// both. A task may `fork`; the child ends when it comes back from the task.
+///
+/// # The process it belongs to
+///
+/// A pool belongs to the process that has made it, and its workers end with that. In a child of that process that comes by `fork` without `exec`, every call
+/// fails at once with [`Error::Forked`](crate::Error::Forked), and dropping the pool does nothing. Workers are in process groups of their own: what a terminal sends with
+/// Ctrl-C or Ctrl-Z comes to the program alone.
+///
 /// # Examples
 ///
 /// ```

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use super::foreign::kill_if_there;
+
 /// What this process, and what it started, has at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Census {
@@ -129,25 +131,35 @@ pub fn memory_kib(what: &str) -> usize {
     number.and_then(|number| number.parse().ok()).expect("it is a number of KiB")
 }
 
-/// A name that no other test run has, for processes that are to be found again.
-pub fn fresh_mark() -> String {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    format!("marked-{}-{number}-", std::process::id())
+/// A name that no other test run has, for processes that are to be found again. Dropping it leaves none of them.
+pub struct Mark(pub String);
+
+impl Mark {
+    pub fn new() -> Self {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Self(format!("marked-{}-{number}-", std::process::id()))
+    }
+
+    /// The processes that were started with it, wherever they stand now. Those that have ended are none.
+    pub fn processes(&self) -> Vec<u32> {
+        processes().filter(|pid| self.is_on(*pid)).collect()
+    }
+
+    fn is_on(&self, pid: u32) -> bool {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let variable = format!("{MARK}={}", self.0);
+        environment.split(|byte| *byte == 0).any(|its| its == variable.as_bytes())
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            kill_if_there(pid);
+        }
+    }
 }
 
 /// The variable that carries a mark to all that a marked process starts.
 pub const MARK: &str = "MULTIPROCESS_TEST_MARK";
-
-/// The processes that were started with a mark, wherever they stand now. Those that have ended are none.
-pub fn marked(mark: &str) -> Vec<u32> {
-    let has_it = |pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| {
-            variable
-                .strip_prefix(MARK.as_bytes())
-                .is_some_and(|value| value.strip_prefix(b"=") == Some(mark.as_bytes()))
-        })
-    };
-    processes().filter(has_it).collect()
-}

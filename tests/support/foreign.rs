@@ -68,6 +68,11 @@ pub fn signal(pid: u32, signal: c_int) {
     assert_eq!(c::kill(pid, signal), 0, "process {pid} is there and ours");
 }
 
+/// Kills another process, unless it has ended already.
+pub fn kill_if_there(pid: u32) {
+    let _gone = c::kill(i32::try_from(pid).expect("process numbers are small"), SIGKILL);
+}
+
 /// Sends a signal to all processes of a group.
 pub fn signal_group(leader: u32, signal: c_int) {
     let group = i32::try_from(leader).expect("process numbers are small");
@@ -157,7 +162,10 @@ pub fn exit_code(pid: u32) -> Option<i32> {
     // SAFETY: the status has a place to be written to.
     let found = unsafe { c::waitpid(i32::try_from(pid).expect("they are small"), &raw mut status, AT_ONCE) };
     assert!(found >= 0, "{pid} is a child of ours that nobody has reaped");
-    let code = if status.trailing_zeros() >= 7 { status >> 8 & 0xff } else { 128 + (status & 0x7f) };
+    let code = match status & 0x7f {
+        0 => status >> 8 & 0xff,
+        fatal => 128 + fatal,
+    };
     (found > 0).then_some(code)
 }
 
