@@ -13,7 +13,7 @@ use super::outcome::Label;
 use crate::error::{Error, Result};
 
 fn cell() -> Arc<Cell<u32>> {
-    Cell::new(Label { name: "task", id: 1, max: 0 })
+    Cell::new(Label { name: "task", id: 1, max: 0, timeout: None })
 }
 
 /// Does something to the cell on a thread of its own.
