@@ -4,6 +4,8 @@ mod backend;
 mod dispatch;
 pub mod dummy;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[expect(unsafe_code, reason = "this floor is where the operating system is met")]
 mod os;
 mod pool;

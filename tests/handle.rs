@@ -378,6 +378,18 @@ async fn a_callback_that_comes_late_runs_for_a_dropped_handle<K: Kind>() {
     end(pool).await;
 }
 
+// C185, C186
+async fn a_callback_that_comes_when_the_result_is_taken_holds_nothing_up<K: Kind>() {
+    let pool = pool::<K>(1);
+    let handle = pool.apply_async(double, (4,));
+    assert_eq!(handle.get(LONG).await.expect(RUNS), 8);
+    let handle = handle.callback(|_| panic!("there is nothing left to be shown"));
+    assert!(handle.wait(Duration::MAX).await, "it has finished");
+    let again = handle.get(LONG).await;
+    assert!(matches!(again, Err(Error::Taken { .. })), "{again:?}");
+    end(pool).await;
+}
+
 // C185
 async fn callbacks_run_for_a_handle_that_nobody_awaits<K: Kind>() {
     let pool = pool::<K>(1);
@@ -502,6 +514,7 @@ on_both!(
     callbacks_run_in_the_order_they_were_attached,
     a_callback_that_comes_late_runs_before_the_handle_is_ready,
     a_callback_that_comes_late_runs_for_a_dropped_handle,
+    a_callback_that_comes_when_the_result_is_taken_holds_nothing_up,
     callbacks_run_for_a_handle_that_nobody_awaits,
     a_callback_that_panics_fails_its_own_handle_only,
     a_callback_may_make_calls,

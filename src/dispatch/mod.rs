@@ -17,6 +17,8 @@ pub use stats::Stats;
 
 pub(crate) use engine::{Engine, EngineConfig, Hold, Ticket};
 pub(crate) use lanes::LaneId;
+#[cfg(fuzzing)]
+pub(crate) use ledger::run_ledger;
 pub(crate) use limits::{Limits, Permit};
 pub(crate) use lookout::Lookout;
 pub(crate) use terms::{Rules, Terms};

@@ -1,17 +1,17 @@
 //! Where the result of a call arrives, is shown to callbacks, and waits to be taken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures::future::AbortHandle;
 use tokio::runtime::Handle;
 
+use super::lock::{Mutex, MutexGuard, run_callback};
 use super::outcome::Label;
 use crate::backend::Link;
 use crate::dispatch::{Piece, Sink, Ticket};
 use crate::error::{Error, Panic, Result};
-use crate::os::run_callback;
 use crate::task::{Payload, panic_text};
 
 /// Where the result of a call arrives, decodes and waits to be taken.
@@ -97,13 +97,15 @@ impl<R: Payload> Cell<R> {
 
     /// Settles the call, unless it is settled already.
     pub(super) fn settle(self: &Arc<Self>, result: Result<R>) -> bool {
-        self.settle_as(Stage::Ready(result))
+        self.settle_as(Stage::Ready(result)).is_some()
     }
 
-    fn settle_as(self: &Arc<Self>, stage: Stage<R>) -> bool {
+    /// Settles the call, unless it is settled already, and returns where it came from. The ticket in it holds the
+    /// engine, and must not be dropped under the lock.
+    fn settle_as(self: &Arc<Self>, stage: Stage<R>) -> Option<Source> {
         let mut state = self.lock();
         if !matches!(state.stage, Stage::Pending) {
-            return false;
+            return None;
         }
         state.stage = stage;
         let source = std::mem::replace(&mut state.source, Source::Nowhere);
@@ -115,9 +117,7 @@ impl<R: Payload> Cell<R> {
             drop(state);
             self.show();
         }
-        // The ticket holds the engine, and must not be dropped under the lock.
-        drop(source);
-        true
+        Some(source)
     }
 
     /// Has the callbacks run, on their own thread, in the context of the runtime they were attached in.
@@ -193,21 +193,24 @@ impl<R: Payload> Cell<R> {
 
     /// Stops the call and settles it as cancelled; false if it was settled already.
     pub(super) fn cancel(self: &Arc<Self>) -> bool {
-        let mut state = self.lock();
-        if !matches!(state.stage, Stage::Pending) {
+        if !matches!(self.lock().stage, Stage::Pending) {
             return false;
         }
-        let source = std::mem::replace(&mut state.source, Source::Nowhere);
-        drop(state);
-        // Settled first: what is stopped may tell so, and would be heard.
-        let cancelled = self.settle(Err(Error::Cancelled { task: self.label.task() }));
+        let cancelled = Err(Error::Cancelled { task: self.label.task() });
+        // Settled first: what is stopped may tell so, and would be heard. And what it comes from may be noted until
+        // the moment it is settled.
+        let Some(source) = self.settle_as(Stage::Ready(cancelled)) else { return false };
         source.stop();
-        cancelled
+        true
     }
 
-    /// Attaches a callback, and runs it at once if the call is settled.
+    /// Attaches a callback, and runs it at once if the call is settled. Of a result that was taken it sees nothing.
     pub(super) fn attach(self: &Arc<Self>, callback: Callback<R>) {
         let mut state = self.lock();
+        if matches!(state.stage, Stage::Taken) {
+            // Kept, it would hold up whoever waits for all callbacks to have run.
+            return;
+        }
         state.callbacks.push(callback);
         if let Ok(here) = Handle::try_current() {
             state.runtime = Some(here);
@@ -262,7 +265,7 @@ impl<R> State<R> {
 
 impl<R: Payload> Sink for ArcCell<R> {
     fn accept(&self, piece: Piece) {
-        self.0.settle_as(Stage::Arrived(piece));
+        drop(self.0.settle_as(Stage::Arrived(piece)));
     }
 }
 

@@ -177,7 +177,7 @@ impl<R: Payload> TaskHandle<R> {
     /// Runs a function with the value when the call succeeds, whether or not anybody awaits it.
     ///
     /// Callbacks run once, in the order they were attached, on a thread of the crate that runs all callbacks of the program one after the
-    /// other, with the runtime this was called in at hand for `tokio::spawn`. One that is attached after the call has finished runs at once. The handle is ready when all of them have run; if one
+    /// other, with the runtime this was called in at hand for `tokio::spawn`. One that is attached after the call has finished runs at once, unless the result has been taken: then it never runs. The handle is ready when all of them have run; if one
     /// panics, the others still run, and the handle fails with [`Error::Callback`]. For anything longer, await the handle instead.
     ///
     /// Python: `apply_async(.., callback=)`, `add_done_callback`.

@@ -13,7 +13,10 @@ mod front;
 mod handle;
 mod imap;
 mod kind;
+mod lock;
 mod map;
+#[cfg(all(test, models))]
+mod models;
 mod outcome;
 mod pace;
 mod window;

@@ -7,6 +7,7 @@
 //! 3. the first message on it repeats the token;
 //! 4. its maker is our parent. If only this does not hold, the pool ended while we started, and so do we.
 
+use std::ffi::OsStr;
 #[cfg(feature = "auto-entry")]
 use std::ffi::{c_char, c_int};
 use std::fmt;
@@ -90,8 +91,7 @@ pub(crate) fn is_unserved_worker() -> bool {
     }
     let mut message = [0; MESSAGE_ROOM];
     let Ok(length) = os::peek_stdin(&mut message) else { return false };
-    let Ok(setup) = postcard::from_bytes::<Setup>(&message[..length]) else { return false };
-    if expected != *setup.token.to_string() {
+    if !confirms(&message[..length], &expected) {
         return false;
     }
     if !os::stdin_is_our_parent() {
@@ -99,6 +99,12 @@ pub(crate) fn is_unserved_worker() -> bool {
         os::leave_at_once(0);
     }
     true
+}
+
+/// True if this is the set-up message of a pool that knows the token.
+pub(crate) fn confirms(message: &[u8], token: &OsStr) -> bool {
+    let read = postcard::take_from_bytes::<Setup>(message);
+    read.is_ok_and(|(setup, rest)| rest.is_empty() && token == setup.token.to_string().as_str())
 }
 
 /// Makes this process a worker. `prepare` runs once it is cut off from what it inherited.

@@ -13,6 +13,8 @@ pub use confine::{Held, Hold, sandbox};
 pub use context::{Worker, current, is_cancelled, state};
 
 pub(crate) use context::{Context, depth};
+#[cfg(fuzzing)]
+pub(crate) use enter::confirms;
 pub use enter::init;
 pub(crate) use enter::{ENV, Setup, Token, entered, is_unserved_worker};
 pub(crate) use execute::{Order, execute};

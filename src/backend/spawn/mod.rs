@@ -12,6 +12,9 @@ use super::{Backend, Home, Link, StartRequest, foreign};
 use crate::error::Result;
 use crate::task::Task;
 
+#[cfg(fuzzing)]
+pub(crate) use start::greet;
+
 /// Starts child processes.
 #[derive(Debug)]
 pub(crate) struct Spawn {

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
+use tokio::io::AsyncRead;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::codec::FramedRead;
 
@@ -35,12 +36,10 @@ use crate::worker::{ENV, Setup, Token};
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
 
-type Reports = FramedRead<Receiver, Codec>;
-
 /// A worker that does not take calls yet: what it says, and its end.
-struct Newborn<E> {
+struct Newborn<R, E> {
     pid: u32,
-    reports: Reports,
+    reports: FramedRead<R, Codec>,
     ended: E,
     stderr: Option<Arc<Stderr>>,
 }
@@ -62,13 +61,7 @@ pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<
         .map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))??;
     let link = SpawnLink::new(pid, killer, ends, &request, home);
     link.configure(&configure(&request));
-    match newborn.next().await? {
-        Report::Ready => {}
-        Report::InitializerFailed(cause) => return Err(Error::Initializer { cause }),
-        #[cfg(feature = "sandbox")]
-        Report::SandboxFailed { part, cause } => return Err(Error::Sandbox { part, cause }),
-        Report::Hello { .. } | Report::Reply(_) => return Err(unexpected("a report out of turn")),
-    }
+    newborn.ready().await?;
     let Newborn { reports, ended, .. } = newborn;
     let pipe = reports.into_inner().into_nonblocking_fd();
     let begun = pipe.and_then(|pipe| link.begin(pipe, ended));
@@ -140,7 +133,7 @@ fn configure(request: &StartRequest) -> (Configure, Bytes) {
     (configure, setup.arguments.clone())
 }
 
-impl<E: Future<Output = Exit> + Unpin> Newborn<E> {
+impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
     /// Its next report.
     async fn next(&mut self) -> Result<Report> {
         let frame = tokio::select! {
@@ -177,6 +170,25 @@ impl<E: Future<Output = Exit> + Unpin> Newborn<E> {
             _ => Err(unexpected("its first report was no hello")),
         }
     }
+
+    async fn ready(&mut self) -> Result<()> {
+        match self.next().await? {
+            Report::Ready => Ok(()),
+            Report::InitializerFailed(cause) => Err(Error::Initializer { cause }),
+            #[cfg(feature = "sandbox")]
+            Report::SandboxFailed { part, cause } => Err(Error::Sandbox { part, cause }),
+            Report::Hello { .. } | Report::Reply(_) => Err(unexpected("a report out of turn")),
+        }
+    }
+}
+
+/// What a start makes of a worker that reports these bytes and is gone.
+#[cfg(fuzzing)]
+pub(crate) async fn greet(reported: &[u8]) -> Result<()> {
+    let reports = FramedRead::new(reported, codec(crate::wire::DEFAULT_MAX));
+    let mut newborn = Newborn { pid: 0, reports, ended: std::future::ready(Exit::Unknown), stderr: None };
+    newborn.hello().await?;
+    newborn.ready().await
 }
 
 fn unexpected(why: &str) -> Error {

@@ -17,7 +17,11 @@ mod limits;
 mod losses;
 mod phases;
 mod pulse;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the tests use more of it than the fuzz target")
+)]
 mod tests;
 mod units;
 mod workers;
@@ -38,6 +42,9 @@ use crate::os::Start;
 use crate::wire::{CallHead, Reply};
 
 pub(super) use units::Submission;
+
+#[cfg(fuzzing)]
+pub(crate) use self::tests::run_ledger;
 
 /// A unit's place in the ledger, never valid again once it is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -57,13 +57,27 @@ impl<T: Clone> Ledger<T> {
         let is_fair = now.duration_since(due) <= interval / 2;
         let busy =
             self.workers.iter().filter(|(_, worker)| !worker.calls.is_empty() && worker.killed.is_none());
-        for id in busy.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.check(id, is_fair, boards, out);
+        let busy: Vec<_> = busy.map(|(id, _)| *id).collect();
+        let check = |id| Some((id, self.check(id, is_fair, boards, out)?));
+        let at_fault: Vec<_> = busy.into_iter().filter_map(check).collect();
+        // What is taken back from one must not be sent to another of them, which is asked for it before it has it.
+        for (id, _) in &at_fault {
+            self.dismiss(*id, out);
+        }
+        for (id, fault) in at_fault {
+            self.accuse(id, fault, boards, out);
         }
     }
 
-    fn check(&mut self, id: WorkerId, is_fair: bool, boards: &impl Boards, out: &mut Vec<Action<T>>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+    /// Asks a worker for a sign of life; what it has failed to do, if that was once too often.
+    fn check(
+        &mut self,
+        id: WorkerId,
+        is_fair: bool,
+        boards: &impl Boards,
+        out: &mut Vec<Action<T>>,
+    ) -> Option<&'static str> {
+        let worker = self.workers.get_mut(&id)?;
         let vitals = boards.vitals(id);
         let starts = has_started(worker, |head| boards.progress(id, head));
         let life = &mut worker.life;
@@ -75,10 +89,11 @@ impl<T: Clone> Ledger<T> {
             Some(_) if !is_fair => {}
             Some(_) => life.missed += 1,
         }
-        match fault.filter(|_| life.missed >= MOST_MISSED) {
-            None => out.push(Action::Ping { worker: id }),
-            Some(fault) => self.accuse(id, fault, boards, out),
+        let at_fault = fault.filter(|_| life.missed >= MOST_MISSED);
+        if at_fault.is_none() {
+            out.push(Action::Ping { worker: id });
         }
+        at_fault
     }
 
     fn accuse(&mut self, id: WorkerId, fault: &str, boards: &impl Boards, out: &mut Vec<Action<T>>) {

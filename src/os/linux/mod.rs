@@ -8,6 +8,8 @@ mod entrance;
 mod fork;
 mod image;
 mod memory;
+#[cfg(all(test, models))]
+mod models;
 mod oom;
 mod pipe;
 mod random;

@@ -12,9 +12,9 @@
 //!    taken back never starts, and a worker that finishes an element in time is never ended for it.
 //! 2. A slot is given to another call only once the pool has heard the last of the one before.
 
-#[cfg(loom)]
+#[cfg(models)]
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-#[cfg(not(loom))]
+#[cfg(not(models))]
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub(crate) enum Finish {
 }
 
 impl Slot {
-    #[cfg(loom)]
+    #[cfg(models)]
     pub(super) fn new() -> Self {
         let word = || AtomicU64::new(0);
         Self { call: word(), element: word(), begun_ns: word(), cancelled: AtomicU32::new(0) }

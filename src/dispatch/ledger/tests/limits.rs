@@ -381,6 +381,23 @@ fn a_worker_that_answers_but_takes_nothing_in_is_ended_too() {
 }
 
 #[test]
+fn of_two_workers_that_are_ended_at_once_neither_is_sent_what_the_other_had() {
+    let mut world = World::running_with(2, beating());
+    let units = [1; 3].map(|elements| world.submit(elements));
+    for worker in world.ready.clone() {
+        world.begin(worker);
+        world.boards.silent.borrow_mut().insert(worker);
+    }
+    assert_eq!(world.order.len(), units.len(), "one is sent ahead");
+    world.pass_evenly(Duration::from_secs(5));
+    assert_eq!(world.accused.len(), 2);
+    assert_eq!(world.order.len(), units.len(), "that one waits for another worker");
+    world.close();
+    world.drain();
+    world.check();
+}
+
+#[test]
 fn giving_up_a_task_that_is_killed_on_drop_ends_its_worker_at_once() {
     let mut world = World::running(1);
     let unit = world.submit_on(1, Terms { kill_on_drop: true, ..Terms::default() });

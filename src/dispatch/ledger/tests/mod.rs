@@ -1,6 +1,11 @@
 //! The ledger by itself: no process, no thread, and a clock that the test steps.
 
+mod events;
+#[cfg(fuzzing)]
+mod fuzzed;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
 mod random;
 mod world;
 
@@ -12,6 +17,9 @@ use super::{Cancelled, Phase};
 use crate::dispatch::terms::Terms;
 use crate::error::Error;
 use crate::wire::Reply;
+
+#[cfg(fuzzing)]
+pub(crate) use self::fuzzed::run_ledger;
 
 #[test]
 fn a_call_goes_to_the_worker_that_was_used_last() {
