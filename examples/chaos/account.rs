@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt as _};
 use multiprocess::{Error, Result, worker};
 
 /// Without an answer for so long, the pool hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A log in shared memory to which each task adds its number before anything else: it is there whoever dies.
 pub(crate) struct Log(String);
