@@ -32,6 +32,7 @@ on_processes!(
     a_worker_that_outgrows_its_memory_is_replaced_and_no_result_is_lost,
     an_element_that_outgrows_its_worker_leaves_the_rest_of_its_chunk_to_another,
     a_death_within_the_limit_costs_one_task,
+    threads_that_a_task_leaves_behind_end_with_its_worker,
     workers_that_end_while_calls_come_lose_none_of_them,
 );
 
@@ -297,6 +298,23 @@ async fn a_death_within_the_limit_costs_one_task() {
         }
     }
     end(pool).await;
+}
+
+// fault 30
+async fn threads_that_a_task_leaves_behind_end_with_its_worker() {
+    fn leave_a_thread() -> u32 {
+        std::thread::spawn(|| {
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+        std::process::id()
+    }
+    let pool = ProcessPool::new(1).expect("the pool starts");
+    let pid = pool.apply(leave_a_thread, ()).await.expect("it lives");
+    assert_eq!(pool.apply(std::process::id, ()).await.expect("it goes on"), pid, "its worker is kept");
+    end(pool).await;
+    assert!(!exists(pid), "it has ended with all its threads");
 }
 
 // C216

@@ -5,7 +5,7 @@
 //! sends the next call.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -51,6 +51,8 @@ pub(crate) struct Engine {
     /// Told when a worker comes or goes, or the pool changes as a whole.
     changed: Rooted<watch::Sender<()>>,
     next_id: AtomicU64,
+    /// Threads that are doing what follows from an event, which is not settled before they have.
+    performing: AtomicUsize,
     looking: Looking,
     this: Weak<Engine>,
 }
@@ -131,6 +133,7 @@ impl Engine {
             terms: config.terms,
             changed: Rooted::new(watch::Sender::new(())),
             next_id: AtomicU64::new(1),
+            performing: AtomicUsize::new(0),
             looking: Looking::new(busy_poll),
             this: Weak::clone(this),
         });
@@ -293,7 +296,7 @@ impl Engine {
     pub(crate) async fn finished(&self) -> Result<()> {
         self.until(|ledger| match ledger.phase() {
             Phase::Open => Some(Err(Error::NotClosed)),
-            _ => ledger.is_finished().then_some(Ok(())),
+            _ => (ledger.is_finished() && self.has_performed()).then_some(Ok(())),
         })
         .await
     }
@@ -333,12 +336,26 @@ impl Engine {
         let effects: Vec<_> =
             actions.into_iter().filter_map(|action| self.prepare(&mut state, action, &occasion)).collect();
         self.set_timer(&mut state);
+        self.performing.fetch_add(1, Ordering::SeqCst);
         drop(state);
         effects.into_iter().for_each(Effect::perform);
-        if ends {
+        let was_last = self.performing.fetch_sub(1, Ordering::SeqCst) == 1;
+        if ends || (was_last && self.is_waited_for()) {
             self.changed.send_replace(());
         }
         result
+    }
+
+    /// Nobody is doing any more what followed from an event.
+    fn has_performed(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.performing.load(Ordering::SeqCst) == 0
+    }
+
+    /// Somebody waits for the pool as a whole. Whoever comes later looks himself.
+    fn is_waited_for(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.changed.receiver_count() > 0
     }
 
     /// Starts a worker on the background runtime. The start itself cannot run before the lock is free.
