@@ -7,25 +7,17 @@ mod support;
 use std::collections::BTreeSet;
 
 use futures::{FutureExt as _, StreamExt as _};
-use multiprocess::{Death, Error, Exit, ProcessPool};
+use multiprocess::{Exit, ProcessPool};
 use support::foreign::{
     self, SIGABRT, SIGBUS, SIGCONT, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, exit_as_c_does,
     exit_at_once, raise, signal,
 };
 use support::gate::{Gate, stand};
-use support::run;
 use support::tally::{Tally, mark};
+use support::{death, run};
 
 fn pool(workers: usize) -> ProcessPool {
     ProcessPool::new(workers).expect("the pool starts")
-}
-
-/// The death that a task failed with.
-fn death<T: std::fmt::Debug>(result: multiprocess::Result<T>) -> Death {
-    match result {
-        Err(Error::WorkerDied(death)) => death,
-        other => panic!("the worker has died, but the task got {other:?}"),
-    }
 }
 
 async fn works(pool: &ProcessPool) {

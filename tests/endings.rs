@@ -5,13 +5,13 @@ mod support;
 use std::num::NonZero;
 use std::process::{Command, Stdio};
 
-use multiprocess::{Death, Error, Exit, Kind, ProcessPool};
+use multiprocess::{Error, Exit, Kind, ProcessPool};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use support::alone::{again, is_alone, test_of};
 use support::foreign::{SIGABRT, SIGKILL, exit_at_once, signal};
 use support::gate::{Gate, pass, stand};
 use support::values::Unencodable;
-use support::{end, exists, on_both, on_processes, pool, skipped, until};
+use support::{death, end, exists, on_both, on_processes, pool, skipped, until};
 
 on_both!(
     an_argument_that_cannot_be_encoded_after_the_close_leaves_nothing_dangling,
@@ -28,13 +28,6 @@ on_processes!(
     handles_that_outlive_their_pool_and_a_crash_are_answered,
     several_deaths_are_told_apart,
 );
-
-fn death<T: std::fmt::Debug>(result: multiprocess::Result<T>) -> Death {
-    match result {
-        Err(Error::WorkerDied(death)) => death,
-        other => panic!("the worker has died, but the task got {other:?}"),
-    }
-}
 
 /// What a value does to its worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -384,10 +384,9 @@ fn a_setuid_program_is_refused_a_pool_of_processes() {
     bounded.args(["--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
     let who = Command::new("unshare").args(bounded.get_args()).args(["id", "-u"]).output();
     if !who.is_ok_and(|who| who.stdout == format!("{STARTER}\n").as_bytes()) {
-        eprintln!(
-            "skipped: no right to become another user in a namespace, or no `unshare`, `prlimit`, `setpriv`"
+        return support::skipped(
+            "no right to become another user in a namespace, or no `unshare`, `prlimit`, `setpriv`",
         );
-        return;
     }
     let copy = Copy::new("setuid");
     chown(&copy.program, Some(OWNER), Some(OWNER)).expect("root may give files away");

@@ -28,7 +28,7 @@ fn in_a_namespace() -> Option<Command> {
     if works.is_ok_and(|status| status.success()) {
         return Some(command());
     }
-    eprintln!("skipped: there is no `unshare` here, or no right to a namespace");
+    support::skipped("there is no `unshare` here, or no right to a namespace");
     None
 }
 

@@ -233,7 +233,7 @@ fn on_a_terminal(helper: &str) -> Option<(Host, File)> {
     let terminal = pseudo_terminal();
     let has_setsid = Command::new("setsid").arg("--version").output().is_ok();
     let (Some((typist, programs)), true) = (terminal, has_setsid) else {
-        eprintln!("skipped: there is no terminal to be had, or no `setsid` to lead a session on it");
+        support::skipped("there is no terminal to be had, or no `setsid` to lead a session on it");
         return None;
     };
     let mut command = Command::new("setsid");

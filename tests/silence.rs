@@ -6,24 +6,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use multiprocess::{Death, Error, Exit, ProcessPool};
+use multiprocess::{Exit, ProcessPool};
 use support::alone::alone;
 use support::evil::{self, Reply};
 use support::foreign::{SIGKILL, SIGSTOP, signal};
 use support::gate::{Gate, stand};
 use support::tally::{Tally, mark};
-use support::{end, run};
+use support::{death, end, run};
 
 fn pool(workers: usize) -> ProcessPool {
     let beat = Duration::from_secs(1);
     ProcessPool::builder().workers(workers).heartbeat(beat).build().expect("the pool starts")
-}
-
-fn death<T: std::fmt::Debug>(result: multiprocess::Result<T>) -> Death {
-    match result {
-        Err(Error::WorkerDied(death)) => death,
-        other => panic!("its worker was ended, but it got {other:?}"),
-    }
 }
 
 // fault 18

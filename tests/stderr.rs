@@ -6,23 +6,16 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use multiprocess::{Death, Error, Exit, ProcessPool};
+use multiprocess::{Error, Exit, ProcessPool};
 use support::alone::{again, alone, is_alone, test_of};
 use support::census::memory_kib;
 use support::foreign::{SIGABRT, SIGKILL};
-use support::{end, run, skipped};
+use support::{death, end, run, skipped};
 
 const TAIL: usize = 8 * 1024;
 
 fn pool(workers: usize) -> ProcessPool {
     ProcessPool::new(workers).expect("the pool starts")
-}
-
-fn death<T: std::fmt::Debug>(result: multiprocess::Result<T>) -> Death {
-    match result {
-        Err(Error::WorkerDied(death)) => death,
-        other => panic!("the worker has died, but the task got {other:?}"),
-    }
 }
 
 // fault 2

@@ -86,7 +86,7 @@ fn lacks_landlock() -> bool {
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
     let created = ruleset.handle_access(AccessFs::from_all(ABI::V3)).and_then(Ruleset::create);
     if let Err(error) = &created {
-        eprintln!("SKIPPED: the kernel has no Landlock of version 3: {error}");
+        support::skipped(format_args!("the kernel has no Landlock of version 3: {error}"));
     }
     created.is_err()
 }
@@ -109,8 +109,8 @@ fn unprivileged<F: FnOnce()>(body: F) {
     let program = std::env::current_exe().expect("a test has a file");
     let is_open = |path: &Path| fs::metadata(path).is_ok_and(|place| place.permissions().mode() & 0o001 != 0);
     if is_root && !program.ancestors().all(is_open) {
-        eprintln!("SKIPPED: run by root, and other users cannot reach {}", program.display());
-        return;
+        let program = program.display();
+        return support::skipped(format_args!("run by root, and other users cannot reach {program}"));
     }
     let prepare = |command: &mut Command| {
         if is_root {

@@ -25,7 +25,7 @@ use std::io::Write as _;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use multiprocess::{Kind, Pool};
+use multiprocess::{Death, Error, Kind, Pool};
 
 /// A test that takes longer hangs.
 pub const DEADLINE: Duration = Duration::from_mins(1);
@@ -59,6 +59,14 @@ pub fn pool<K: Kind>(workers: usize) -> Pool<K> {
 /// Closes a pool and waits until it has ended, so that a test leaves nothing behind.
 pub async fn end<K: Kind>(pool: Pool<K>) {
     pool.shutdown().await.expect("a pool can always be shut down");
+}
+
+/// The death that a task failed with.
+pub fn death<T: std::fmt::Debug>(result: multiprocess::Result<T>) -> Death {
+    match result {
+        Err(Error::WorkerDied(death)) => death,
+        other => panic!("the worker has died, but the task got {other:?}"),
+    }
 }
 
 /// Says that this machine lacks what a test needs. It goes past the capture of the test harness, so that it is seen.

@@ -16,7 +16,7 @@ pub fn can_trace() -> bool {
     let works = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     let works = works.is_ok_and(|status| status.success());
     if !works {
-        eprintln!("skipped: there is no strace here, or it may trace nothing");
+        super::skipped("there is no strace here, or it may trace nothing");
     }
     works
 }
