@@ -91,6 +91,19 @@ fn a_task_may_take_many_times_as_long_as_its_worker_may_be_silent() {
     });
 }
 
+#[test]
+fn a_pool_that_is_busy_all_the_time_asks_for_signs_of_life_and_goes_on() {
+    run(async {
+        let beat = Duration::from_millis(200);
+        let pool = ProcessPool::builder().workers(2).heartbeat(beat).build().expect("the pool starts");
+        for _ in 0..4 {
+            let calls = pool.map(|n: u32| n, 0..30_000).chunksize(1).retries(5);
+            assert!(calls.await.expect("they are answered").into_iter().eq(0..30_000));
+        }
+        end(pool).await;
+    });
+}
+
 // fault 21
 #[test]
 fn a_program_that_was_stopped_itself_ends_none_of_its_workers() {

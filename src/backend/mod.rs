@@ -136,6 +136,7 @@ pub(crate) trait Link: Send + Sync {
     fn accuse(&self, why: String);
     /// Asks for a sign of life.
     fn ping(&self);
+    /// Asked while the pool holds its lock, so that it must not wait for whoever tells the pool something.
     fn vitals(&self) -> Vitals;
 }
 

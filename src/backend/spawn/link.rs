@@ -8,7 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub(super) struct SpawnLink {
     outbox: Mutex<Outbox>,
     reports: OnceLock<Receiver>,
     inbox: Mutex<Inbox>,
+    received: Received,
     board: Board,
     /// Where that is captured.
     stderr: Option<Arc<Stderr>>,
@@ -64,8 +65,14 @@ struct Inbox {
     buffer: BytesMut,
     codec: Codec,
     state: InboxState,
-    /// Bytes that have come so far.
-    read: u64,
+}
+
+/// What has come so far, for whoever must not wait for the inbox: it is held while the pool is told of replies.
+#[derive(Debug, Default)]
+struct Received {
+    bytes: AtomicU64,
+    /// The last of them are part of a frame that is not whole.
+    mid_frame: AtomicBool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -97,7 +104,8 @@ impl SpawnLink {
             _orders_read: orders_read,
             outbox: Mutex::default(),
             reports: OnceLock::new(),
-            inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open, read: 0 }),
+            inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open }),
+            received: Received::default(),
             board,
             stderr,
             events: Arc::clone(&request.events),
@@ -176,9 +184,11 @@ impl SpawnLink {
                     Ok(())
                 }
                 Ok(read) => {
-                    inbox.read += read as u64;
+                    self.received.bytes.fetch_add(read as u64, Ordering::Relaxed);
                     let is_empty = inbox.buffer.len() < inbox.buffer.capacity();
-                    match self.deliver(inbox) {
+                    let delivered = self.deliver(inbox);
+                    self.received.mid_frame.store(!inbox.buffer.is_empty(), Ordering::Relaxed);
+                    match delivered {
                         // The pipe had no more than that, and what comes next is told anew.
                         Ok(()) if is_empty => return Err(io::ErrorKind::WouldBlock.into()),
                         delivered => delivered,
@@ -334,9 +344,9 @@ impl Link for SpawnLink {
 
     fn vitals(&self) -> Vitals {
         let taken = self.outbox().written.saturating_sub(os::unread(&self.orders));
-        let inbox = self.inbox();
-        let mid_frame = !inbox.buffer.is_empty();
-        Vitals { answered: os::was_echoed(&self.control), moved: taken.wrapping_add(inbox.read), mid_frame }
+        let moved = taken.wrapping_add(self.received.bytes.load(Ordering::Relaxed));
+        let mid_frame = self.received.mid_frame.load(Ordering::Relaxed);
+        Vitals { answered: os::was_echoed(&self.control), moved, mid_frame }
     }
 }
 
