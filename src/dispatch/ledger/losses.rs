@@ -57,12 +57,12 @@ impl<T: Clone> Ledger<T> {
         let late = entry.overdue.take().filter(|overdue| lost > 0 && overdue.element == begun);
         if late.is_none() && lost > 0 && entry.wanted && entry.attempts < entry.terms.retries {
             entry.attempts += 1;
+            entry.tried = entry.tried.max(lost);
             self.stats.retried += u64::from(lost);
             return self.wait_again(sent.unit);
         }
         let (first, task, attempts) = (entry.done, entry.task.clone(), entry.attempts + 1);
-        entry.done += lost;
-        entry.attempts = 0;
+        entry.settle(lost);
         let wanted = entry.wanted;
         let is_over = entry.done >= entry.elements || !wanted;
         if wanted && lost > 0 {

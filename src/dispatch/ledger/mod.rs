@@ -134,10 +134,23 @@ struct Entry<T> {
     terms: Terms,
     /// It fails if it has not started by then.
     start_by: Option<Instant>,
-    /// How often the element behind `done` has cost a worker.
+    /// How often the first elements behind `done` have cost a worker.
     attempts: u32,
+    /// How many elements that is so of.
+    tried: u32,
     overdue: Option<Overdue>,
     alarm: Option<AlarmId>,
+}
+
+impl<T> Entry<T> {
+    /// The next so many elements are settled.
+    fn settle(&mut self, elements: u32) {
+        self.done += elements;
+        self.tried = self.tried.saturating_sub(elements);
+        if self.tried == 0 {
+            self.attempts = 0;
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -60,6 +60,7 @@ impl<T: Clone> Ledger<T> {
             terms,
             start_by,
             attempts: 0,
+            tried: 0,
             overdue: None,
             alarm: None,
         };

@@ -142,8 +142,8 @@ impl<T: Clone> Ledger<T> {
         let unit = sent.unit;
         let entry = &mut self.units[unit.key];
         let first = entry.done;
-        entry.done += reply.elements;
-        (entry.attempts, entry.start_by) = (0, None);
+        entry.settle(reply.elements);
+        entry.start_by = None;
         if entry.wanted {
             self.stats.completed += u64::from(reply.elements);
             out.push(Action::Deliver { task: entry.task.clone(), first, reply });

@@ -199,6 +199,25 @@ fn a_task_that_may_be_retried_costs_one_worker_more_for_each_retry() {
     );
 }
 
+// fault 83
+#[test]
+fn several_elements_that_are_lost_together_share_their_attempts() {
+    let mut world = World::running(1);
+    let unit = world.submit_on(2, Terms { retries: 1, ..Terms::default() });
+    let first = world.ready[0];
+    world.begin(first);
+    world.begin(first);
+    world.lose(first);
+    world.make_all_ready();
+    let second = world.ready[0];
+    world.begin(second);
+    world.reply(second);
+    world.begin(second);
+    world.lose(second);
+    assert_eq!(world.died, [(unit, 2)], "its second attempt was its last");
+    world.check();
+}
+
 // fault 17, C176
 #[test]
 fn a_worker_that_has_done_its_tasks_is_replaced_and_its_successor_waits_for_it() {
