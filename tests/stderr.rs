@@ -9,7 +9,7 @@ use std::process::Stdio;
 use multiprocess::{Error, Exit, ProcessPool};
 use support::alone::{again, alone, is_alone, test_of};
 use support::census::memory_kib;
-use support::foreign::{SIGABRT, SIGKILL};
+use support::foreign::{SIGABRT, SIGKILL, exit_as_c_does, fork, reap};
 use support::{death, end, run, skipped};
 
 const TAIL: usize = 8 * 1024;
@@ -158,6 +158,37 @@ fn what_workers_write_comes_out_of_the_program_in_their_order() {
         let lines: Vec<u32> = lines.map(|line| line.parse().expect("lines are whole")).collect();
         assert!(lines.into_iter().eq(0..200), "{text}");
     }
+}
+
+// fault 53
+#[test]
+fn forked_children_that_exit_leave_what_workers_write_alone() {
+    let body = || {
+        let pool = pool(1);
+        let lines = || {
+            for line in 0..20_000 {
+                eprintln!("line {line}");
+            }
+        };
+        let writing = pool.apply_async(lines, ());
+        let mut children = 0;
+        while children < 50 || !writing.is_finished() {
+            // It runs what C code has registered for the end of a program.
+            let child = fork(|| exit_as_c_does(0));
+            assert!(reap(child), "nobody else reaps");
+            children += 1;
+        }
+        writing.blocking_get().expect("it can write");
+        pool.blocking_shutdown().expect("it ends");
+        std::process::exit(0);
+    };
+    let Some(child) = program(&body, Stdio::piped()) else { return };
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stderr).expect("it is text");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("line "));
+    let lines: Vec<u32> = lines.map(|line| line.parse().expect("lines are whole")).collect();
+    assert!(lines.into_iter().eq(0..20_000), "in their order, and each once");
 }
 
 // fault 29

@@ -20,7 +20,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::background::stderr_runtime;
-use super::{read_now, run_at_exit, set_nonblocking, write_to_stderr};
+use super::{forked, read_now, run_at_exit, set_nonblocking, write_to_stderr};
 
 /// How much of the end is kept.
 const TAIL: usize = 8 * 1024;
@@ -133,8 +133,12 @@ fn write(_only_one: MutexGuard<'_, ()>) {
     }
 }
 
-/// At the end of the program. It waits for our stderr only for a moment: nobody may read it.
+/// At the end of the program. It waits for our stderr only for a moment: nobody may read it. A forked child of the program leaves it
+/// alone: the pipes are its parent's, and so are the locks.
 extern "C" fn write_the_rest() {
+    if forked() {
+        return;
+    }
     let end = Instant::now() + AT_EXIT;
     let followed: Vec<_> = lock(&FOLLOWED).iter().filter_map(Weak::upgrade).collect();
     for stderr in &followed {
