@@ -86,8 +86,7 @@ impl Ticket {
     /// The worker it is on.
     pub(crate) fn link(&self) -> Option<Arc<dyn Link>> {
         let state = self.engine.lock();
-        let worker = state.ledger.worker_of(self.unit)?;
-        state.links.0.get(&worker).map(Arc::clone)
+        state.link(state.ledger.worker_of(self.unit)?)
     }
 }
 

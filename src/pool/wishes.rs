@@ -31,7 +31,8 @@ impl Wishes {
 
     /// By when a call that begins to wait now must have started.
     pub(super) fn start_by(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.terms.queue_timeout?)
+        let limit = self.terms.queue_timeout?;
+        Instant::now().checked_add(limit)
     }
 
     /// Ready when the caller's token is cancelled; never if there is none.
