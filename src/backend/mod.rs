@@ -8,6 +8,7 @@ mod spawn;
 mod thread;
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,17 @@ pub(crate) struct Profile {
     pub(crate) capture_stderr: bool,
     /// How long a start may take.
     pub(crate) start_timeout: Duration,
+}
+
+/// What becomes of the standard streams of a process, where that is not what workers have.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    /// `/dev/null`, if nothing else.
+    pub(crate) stdin: Option<OwnedFd>,
+    /// Ours, if nothing else.
+    pub(crate) stdout: Option<OwnedFd>,
+    /// As the profile says, if nothing else.
+    pub(crate) stderr: Option<OwnedFd>,
 }
 
 /// One worker to start.

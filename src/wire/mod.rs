@@ -6,6 +6,7 @@ mod message;
 mod record;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod start_method;
 mod value;
 
 pub(crate) use budget::Budget;
@@ -16,4 +17,5 @@ pub(crate) use message::{
 pub(crate) use record::{Records, failed_record, put_record};
 #[cfg(feature = "sandbox")]
 pub use sandbox::{Resource, Sandbox, SandboxPart};
+pub use start_method::StartMethod;
 pub(crate) use value::{decode, encode, take};

@@ -35,7 +35,7 @@ impl fmt::Display for Token {
 }
 
 /// The first message on the control socket. With it come the read end of the orders, the write end of the
-/// reports, and the board.
+/// reports, the board, and perhaps a stdin.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) token: Token,
@@ -118,10 +118,15 @@ fn work(prepare: impl FnOnce()) -> ! {
     let mut message = [0; MESSAGE_ROOM];
     let received = os::receive(&control, &mut message);
     let (_, descriptors) = received.unwrap_or_else(|error| give_up("receive the pipes", &error));
-    match <[_; 3]>::try_from(descriptors) {
-        Ok([orders, reports, board]) => serve(control, orders, reports, &board),
-        Err(_) => give_up("receive the pipes", &"not three descriptors"),
+    let mut descriptors = descriptors.into_iter();
+    let mut next = || descriptors.next();
+    let (Some(orders), Some(reports), Some(board)) = (next(), next(), next()) else {
+        give_up("receive the pipes", &"not three descriptors")
+    };
+    if let Some(stdin) = next() {
+        os::become_stdin(stdin).unwrap_or_else(|error| give_up("take its stdin", &error));
     }
+    serve(control, orders, reports, &board)
 }
 
 #[expect(unsafe_code, reason = "the environment is changed while there is one thread")]

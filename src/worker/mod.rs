@@ -7,6 +7,7 @@ mod context;
 mod enter;
 mod execute;
 mod serve;
+mod start_method;
 
 #[cfg(feature = "sandbox")]
 pub use confine::{Held, Hold, sandbox};
@@ -18,3 +19,4 @@ pub(crate) use enter::confirms;
 pub use enter::init;
 pub(crate) use enter::{ENV, Setup, Token, entered, is_unserved_worker};
 pub(crate) use execute::{Order, execute};
+pub use start_method::{all_start_methods, set_start_method, start_method};

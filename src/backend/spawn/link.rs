@@ -52,6 +52,7 @@ pub(super) struct SpawnLink {
 }
 
 /// What the pool keeps of a worker that it starts, beside the pipe of its reports.
+#[derive(Debug)]
 pub(super) struct Ends {
     pub(super) control: OwnedFd,
     pub(super) orders: OwnedFd,

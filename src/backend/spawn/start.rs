@@ -27,14 +27,22 @@ use tokio::net::unix::pipe::Receiver;
 use tokio_util::codec::FramedRead;
 
 use super::link::{Ends, SpawnLink};
-use crate::backend::{Home, Profile, StartRequest};
+use crate::backend::{Home, Profile, StartRequest, Streams};
 use crate::error::{Death, Error, Exit, Result};
-use crate::os::{self, Board, Image, Launch, OomKills, Stderr};
+use crate::os::{self, Board, Child, Image, Launch, OomKills, Stderr};
 use crate::wire::{Codec, Configure, Frame, Initializer, Order, PROTOCOL, Report, codec, split};
 use crate::worker::{ENV, Setup, Token};
 
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
+
+/// A process that was started as a worker and has said nothing yet.
+#[derive(Debug)]
+pub(crate) struct Born {
+    child: Child,
+    ends: Ends,
+    reports: OwnedFd,
+}
 
 /// A worker that does not take calls yet: what it says, and its end.
 struct Newborn<R, E> {
@@ -44,45 +52,63 @@ struct Newborn<R, E> {
     stderr: Option<Arc<Stderr>>,
 }
 
+impl Born {
+    /// Starts the process. Blocks for about a millisecond.
+    pub(crate) fn spawn(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
+        let (ends, reports, launch) = prepare(profile, title, streams)?;
+        Ok(Self { child: launch.start()?, ends, reports })
+    }
+
+    /// Waits until the process takes calls. Runs on the background runtime.
+    pub(super) async fn settle(self, request: &StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
+        let Self { child, ends, reports } = self;
+        let (pid, killer) = (child.pid(), child.killer());
+        let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
+        let reports = FramedRead::new(receiver, codec(request.profile.configure.max_frame));
+        let stderr = ends.stderr.clone();
+        let mut newborn = Newborn { pid, reports, ended: Box::pin(child.ended()), stderr };
+        tokio::time::timeout(HELLO_WITHIN, newborn.hello())
+            .await
+            .map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))??;
+        let link = SpawnLink::new(pid, killer, ends, request, home);
+        link.configure(&configure(request));
+        newborn.ready().await?;
+        let Newborn { reports, ended, .. } = newborn;
+        let pipe = reports.into_inner().into_nonblocking_fd();
+        let begun = pipe.and_then(|pipe| link.begin(pipe, ended));
+        begun.map_err(|cause| Error::start("hand over its pipe", cause))?;
+        Ok(link)
+    }
+}
+
 pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
     if request.profile.setup.as_ref().is_some_and(|setup| !setup.function.is_native()) {
         return Err(Error::ForeignTask { task: "initializer".into() });
     }
-    let (ends, reports, launch) = prepare(&request.profile, request.index)?;
-    let started = tokio::task::spawn_blocking(move || launch.start()).await;
-    let child = started.map_err(|cause| Error::start("start its process", io::Error::other(cause)))??;
-    let (pid, killer) = (child.pid(), child.killer());
-    let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
-    let reports = FramedRead::new(receiver, codec(request.profile.configure.max_frame));
-    let stderr = ends.stderr.clone();
-    let mut newborn = Newborn { pid, reports, ended: Box::pin(child.ended()), stderr };
-    tokio::time::timeout(HELLO_WITHIN, newborn.hello())
-        .await
-        .map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))??;
-    let link = SpawnLink::new(pid, killer, ends, &request, home);
-    link.configure(&configure(&request));
-    newborn.ready().await?;
-    let Newborn { reports, ended, .. } = newborn;
-    let pipe = reports.into_inner().into_nonblocking_fd();
-    let begun = pipe.and_then(|pipe| link.begin(pipe, ended));
-    begun.map_err(|cause| Error::start("hand over its pipe", cause))?;
-    Ok(link)
+    let (profile, index) = (Arc::clone(&request.profile), request.index);
+    let bear = move || Born::spawn(&profile, title(&profile.configure.name, index), Streams::default());
+    let started = tokio::task::spawn_blocking(bear).await;
+    let born = started.map_err(|cause| Error::start("start its process", io::Error::other(cause)))??;
+    born.settle(&request, home).await
 }
 
-fn prepare(profile: &Profile, index: usize) -> Result<(Ends, OwnedFd, Launch)> {
+fn prepare(profile: &Profile, title: OsString, streams: Streams) -> Result<(Ends, OwnedFd, Launch)> {
     // From now on a death may be laid to a kill.
     OomKills::of_this_process();
     let token = Token(os::random().map_err(|cause| Error::start("make its token", cause))?);
     let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
-    let pipes = pipes(token, &memory).map_err(|cause| Error::start("make its pipes", cause))?;
+    let pipes = pipes(token, &memory, streams.stdin.as_ref());
+    let pipes = pipes.map_err(|cause| Error::start("make its pipes", cause))?;
     let Pipes { control, their_control, orders, orders_read, reports } = pipes;
-    let stderr = stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?;
-    let (stderr, their_stderr) = stderr.unzip();
+    let (captured, their_stderr) = match streams.stderr {
+        Some(stderr) => (None, Some(stderr)),
+        None => stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?.unzip(),
+    };
     let mut env = profile.env.clone();
     env.push((ENV.into(), token.to_string().into()));
-    let (title, current_dir) = (title(&profile.configure.name, index), profile.current_dir.clone());
-    let launch = Launch { title, env, current_dir, control: their_control, stderr: their_stderr };
-    Ok((Ends { control, orders, orders_read, board, stderr }, reports, launch))
+    let (current_dir, stdout) = (profile.current_dir.clone(), streams.stdout);
+    let launch = Launch { title, env, current_dir, control: their_control, stdout, stderr: their_stderr };
+    Ok((Ends { control, orders, orders_read, board, stderr: captured }, reports, launch))
 }
 
 /// Both ends of a pipe for its stderr, where that is captured.
@@ -103,7 +129,7 @@ struct Pipes {
     reports: OwnedFd,
 }
 
-fn pipes(token: Token, memory: &OwnedFd) -> io::Result<Pipes> {
+fn pipes(token: Token, memory: &OwnedFd, stdin: Option<&OwnedFd>) -> io::Result<Pipes> {
     let (control, their_control) = os::control_pair()?;
     let (orders_read, orders) = os::pipe()?;
     let (reports, their_reports) = os::pipe()?;
@@ -111,7 +137,9 @@ fn pipes(token: Token, memory: &OwnedFd) -> io::Result<Pipes> {
     os::set_nonblocking(&reports)?;
     let setup = postcard::to_stdvec(&Setup { token }).map_err(io::Error::other)?;
     // The socket keeps the message until the worker is there to take it.
-    os::send(&control, &setup, &[orders_read.as_fd(), their_reports.as_fd(), memory.as_fd()])?;
+    let mut theirs = vec![orders_read.as_fd(), their_reports.as_fd(), memory.as_fd()];
+    theirs.extend(stdin.map(OwnedFd::as_fd));
+    os::send(&control, &setup, &theirs)?;
     Ok(Pipes { control, their_control, orders, orders_read, reports })
 }
 

@@ -46,8 +46,10 @@ pub(crate) struct Launch {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Where it runs, if not where we do.
     pub(crate) current_dir: Option<PathBuf>,
-    /// What becomes its descriptor 0.
+    /// What becomes its descriptor 0 until it has entered.
     pub(crate) control: OwnedFd,
+    /// What becomes its descriptor 1, if not ours.
+    pub(crate) stdout: Option<OwnedFd>,
     /// What becomes its descriptor 2, if not ours.
     pub(crate) stderr: Option<OwnedFd>,
 }
@@ -77,6 +79,9 @@ impl Launch {
     pub(crate) fn start(self) -> Result<Child> {
         let mut command = Command::new(OURSELVES);
         command.arg0(&self.title).envs(self.env).stdin(Stdio::from(self.control)).process_group(0);
+        if let Some(stdout) = self.stdout {
+            command.stdout(Stdio::from(stdout));
+        }
         if let Some(stderr) = self.stderr {
             command.stderr(Stdio::from(stderr));
         }

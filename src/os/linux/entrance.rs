@@ -111,6 +111,11 @@ pub(crate) fn accept_control() -> io::Result<OwnedFd> {
     Ok(control)
 }
 
+/// Makes this our stdin.
+pub(crate) fn become_stdin(stdin: OwnedFd) -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stdin(stdin)?)
+}
+
 /// Closes the descriptors from `first` to `last`; a kernel without the call leaves them open.
 fn close_range(first: u32, last: u32) {
     if first <= last {

@@ -19,12 +19,12 @@ mod slot;
 mod stderr;
 
 pub(crate) use board::{Board, SLOTS};
-pub(crate) use child::{Killer, Launch, SIGKILL};
+pub(crate) use child::{Child, Killer, Launch, SIGKILL};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{call_out, control_pair, echo_until_end, peek_stdin, receive, send, was_echoed};
 pub(crate) use entrance::{
-    LIFELINE_LOST, accept_control, has_extra_rights, leave_at_once, leave_with_group, nice, reset_signals,
-    stdin_is_control, stdin_is_our_parent, thread_id,
+    LIFELINE_LOST, accept_control, become_stdin, has_extra_rights, leave_at_once, leave_with_group, nice,
+    reset_signals, stdin_is_control, stdin_is_our_parent, thread_id,
 };
 #[cfg(feature = "auto-entry")]
 pub(crate) use entrance::{before_main, run_later_constructors};
