@@ -141,7 +141,9 @@ fn what_workers_write_comes_out_of_the_program_in_their_order() {
         let pool = pool(2);
         let lines = |worker: u32| {
             for line in 0..200 {
-                eprintln!("worker {worker} line {line}");
+                // In one piece, as `eprintln!` does not: another worker may come between two pieces.
+                let line = format!("worker {worker} line {line}\n");
+                std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
             }
         };
         pool.blocking_map(lines, 0..2).expect("they can write");
