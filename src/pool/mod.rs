@@ -5,6 +5,7 @@ mod blocking;
 mod blocking_calls;
 mod builder;
 mod builder_limits;
+mod builder_start;
 mod calls;
 mod cell;
 mod feed;

@@ -47,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) worker: Worker,
     pub(crate) board: Board,
     pub(crate) state: Option<State>,
+    /// What was loaded for all workers of the pool.
+    preloaded: Option<State>,
     /// Where the process may take only so much memory.
     limit: Option<MemoryLimit>,
     slot: AtomicUsize,
@@ -70,9 +72,10 @@ impl Context {
         worker: Worker,
         board: Board,
         state: Option<State>,
+        preloaded: Option<State>,
         limit: Option<MemoryLimit>,
     ) -> Arc<Self> {
-        Arc::new(Self { worker, board, state, limit, slot: AtomicUsize::new(SLOTS) })
+        Arc::new(Self { worker, board, state, preloaded, limit, slot: AtomicUsize::new(SLOTS) })
     }
 
     /// Makes this the worker of the current thread.
@@ -99,6 +102,11 @@ impl Context {
 fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {
     let of_thread = OF_THREAD.try_with(|context| context.borrow().clone()).ok().flatten();
     of_thread.as_deref().or(OF_PROCESS.get().map(|context| &**context)).map(look)
+}
+
+/// What was loaded for all workers of the pool that runs the current task.
+pub(super) fn preloaded_here() -> Option<State> {
+    with(|context| context.preloaded.clone()).flatten()
 }
 
 /// How many pools this code is nested in; 0 in the program itself.

@@ -6,6 +6,8 @@ mod confine;
 mod context;
 mod enter;
 mod execute;
+mod forkserver;
+mod preload;
 mod serve;
 mod start_method;
 
@@ -17,6 +19,9 @@ pub(crate) use context::{Context, depth};
 #[cfg(fuzzing)]
 pub(crate) use enter::confirms;
 pub use enter::init;
-pub(crate) use enter::{ENV, Setup, Token, entered, is_unserved_worker};
+pub(crate) use enter::{ENV, Role, Setup, Token, enter_forked, entered, is_unserved_worker};
 pub(crate) use execute::{Order, execute};
+pub(crate) use forkserver::REQUEST_ROOM;
+pub use preload::preloaded;
+pub(crate) use preload::run as run_preload;
 pub use start_method::{all_start_methods, set_start_method, start_method};

@@ -11,7 +11,8 @@ use tokio_util::codec::Decoder as _;
 use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
 use super::execute::{self, execute, leave_if_forked};
-use crate::os::{self, Board, Image, Resident};
+use super::preload;
+use crate::os::{self, Board, Image, Maker, Resident};
 use crate::task::{self, Task};
 use crate::wire::{
     Codec, Configure, Frame, LARGEST_MAX, Order, PROTOCOL, Report, Run, TaskRef, codec, split,
@@ -20,8 +21,16 @@ use crate::wire::{
 /// The thread that only waits for the parent's end needs next to nothing.
 const LIFELINE_STACK: usize = 64 * 1024;
 
+/// What connects this process with the one that it works for.
+pub(super) struct Pipes {
+    pub(super) control: OwnedFd,
+    pub(super) maker: Maker,
+    pub(super) orders: OwnedFd,
+    pub(super) reports: OwnedFd,
+}
+
 /// The pipe that orders come by.
-struct Orders {
+pub(super) struct Orders {
     pipe: OwnedFd,
     codec: Codec,
     buffer: BytesMut,
@@ -43,15 +52,20 @@ struct Server {
 }
 
 /// Serves until the pool has no more orders, then exits.
-pub(super) fn serve(control: OwnedFd, orders: OwnedFd, reports: OwnedFd, board: &OwnedFd) -> ! {
-    start_lifeline(control);
+pub(super) fn serve(pipes: Pipes, board: &OwnedFd) -> ! {
+    let Pipes { control, maker, orders, reports } = pipes;
+    start_lifeline(control, maker);
     let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
-    let polling = Polling { limit: Duration::ZERO, quick: false };
-    let orders = Orders { pipe: orders, codec: codec(LARGEST_MAX), buffer: BytesMut::new(), polling };
-    let mut server = Server { orders, reports, tasks: Vec::new(), max: 0 };
+    let mut server = Server { orders: Orders::new(orders), reports, tasks: Vec::new(), max: 0 };
+    let (configure, arguments) = configuration(&mut server.orders, &server.reports);
+    server.configured(&configure, board, arguments)
+}
+
+/// Says hello, and waits to be told how to be.
+pub(super) fn configuration(orders: &mut Orders, reports: &OwnedFd) -> (Configure, Bytes) {
     let hello = Report::Hello { protocol: PROTOCOL, image: Image::of_this_process().identity() };
-    match server.report(&hello, Vec::new()).and_then(|()| server.orders.next()) {
-        Ok(Some((Order::Configure(configure), arguments))) => server.configured(&configure, board, arguments),
+    match write(reports, &hello, Vec::new()).and_then(|()| orders.next()) {
+        Ok(Some((Order::Configure(configure), arguments))) => (configure, arguments),
         Ok(Some(_)) => give_up("start", &"the first order was another than expected"),
         // The pool was dropped meanwhile.
         Ok(None) | Err(_) => os::leave_at_once(os::LIFELINE_LOST),
@@ -59,10 +73,10 @@ pub(super) fn serve(control: OwnedFd, orders: OwnedFd, reports: OwnedFd, board: 
 }
 
 /// Nothing outlives the parent: not even a task in an endless loop, or what it has started.
-fn start_lifeline(control: OwnedFd) {
+fn start_lifeline(control: OwnedFd, maker: Maker) {
     let lifeline = thread::Builder::new().name("lifeline".into()).stack_size(LIFELINE_STACK);
     let started = lifeline.spawn(move || {
-        os::echo_until_end(control);
+        os::echo_until_end(control, &maker);
         os::leave_with_group(os::LIFELINE_LOST)
     });
     if let Err(error) = started {
@@ -102,15 +116,20 @@ impl Server {
             pool: configure.name.clone(),
             depth: configure.depth,
         };
+        if let Some(preload) = &configure.preload
+            && let Err(cause) = preload::load(preload)
+        {
+            self.failed(&Report::PreloadFailed(cause))
+        }
         let state = match &configure.initializer {
             None => None,
             Some(initializer) => {
-                let found = task::resolve_initializer(initializer.offset, initializer.fingerprint);
+                let found = task::resolve_initializer(initializer);
                 let called = found.and_then(|function| function.call(arguments));
                 leave_if_forked();
                 match called {
                     Ok(state) => Some(state),
-                    Err(cause) => self.initializer_failed(cause),
+                    Err(cause) => self.failed(&Report::InitializerFailed(cause)),
                 }
             }
         };
@@ -121,7 +140,7 @@ impl Server {
         });
         #[cfg(feature = "sandbox")]
         self.confine(configure);
-        let context = Context::new(worker, board, state, limit);
+        let context = Context::new(worker, board, state, preload::loaded(), limit);
         context.enter_thread();
         context.enter_process();
         match self.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context)) {
@@ -135,8 +154,9 @@ impl Server {
         }
     }
 
-    fn initializer_failed(&mut self, cause: String) -> ! {
-        let _parent_gone = self.report(&Report::InitializerFailed(cause), Vec::new());
+    /// Ends a worker that is not as it should be.
+    fn failed(&mut self, report: &Report) -> ! {
+        let _parent_gone = self.report(report, Vec::new());
         std::process::exit(1)
     }
 
@@ -146,9 +166,7 @@ impl Server {
         if let Some(sandbox) = &configure.sandbox
             && let Err(breach) = super::confine::confine(sandbox)
         {
-            let failed = Report::SandboxFailed { part: breach.part.to_string(), cause: breach.cause };
-            let _parent_gone = self.report(&failed, Vec::new());
-            std::process::exit(1)
+            self.failed(&Report::SandboxFailed { part: breach.part.to_string(), cause: breach.cause })
         }
     }
 
@@ -194,13 +212,18 @@ impl Server {
     }
 }
 
-fn write(reports: &OwnedFd, report: &Report, payload: Vec<u8>) -> io::Result<()> {
+pub(super) fn write(reports: &OwnedFd, report: &Report, payload: Vec<u8>) -> io::Result<()> {
     let frame = Frame::new(report, payload.into());
     os::write_all(reports, &frame.head)?;
     os::write_all(reports, &frame.body)
 }
 
 impl Orders {
+    pub(super) fn new(pipe: OwnedFd) -> Self {
+        let polling = Polling { limit: Duration::ZERO, quick: false };
+        Self { pipe, codec: codec(LARGEST_MAX), buffer: BytesMut::new(), polling }
+    }
+
     /// The next order and its payload; nothing once the pool has closed the pipe.
     fn next(&mut self) -> io::Result<Option<(Order, Bytes)>> {
         loop {

@@ -15,7 +15,8 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -26,12 +27,14 @@ use tokio::io::AsyncRead;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::codec::FramedRead;
 
+use super::forkserver::travelling;
 use super::link::{Ends, SpawnLink};
+use super::origin::Origin;
 use crate::backend::{Home, Profile, StartRequest, Streams};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Board, Child, Image, Launch, OomKills, Stderr};
-use crate::wire::{Codec, Configure, Frame, Initializer, Order, PROTOCOL, Report, codec, split};
-use crate::worker::{ENV, Setup, Token};
+use crate::wire::{Codec, Configure, Frame, Order, PROTOCOL, Report, codec, split};
+use crate::worker::{ENV, Role, Setup, Token};
 
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
@@ -39,13 +42,15 @@ const HELLO_WITHIN: Duration = Duration::from_secs(30);
 /// A process that was started as a worker and has said nothing yet.
 #[derive(Debug)]
 pub(crate) struct Born {
-    child: Child,
-    ends: Ends,
-    reports: OwnedFd,
+    pub(super) child: Child,
+    pub(super) ends: Ends,
+    pub(super) reports: OwnedFd,
+    /// It has nothing from a forkserver, and loads itself what is to be loaded.
+    pub(super) preloads: bool,
 }
 
-/// A worker that does not take calls yet: what it says, and its end.
-struct Newborn<R, E> {
+/// A process that does not do its work yet: what it says, and its end.
+pub(super) struct Newborn<R, E> {
     pid: u32,
     reports: FramedRead<R, Codec>,
     ended: E,
@@ -54,24 +59,19 @@ struct Newborn<R, E> {
 
 impl Born {
     /// Starts the process. Blocks for about a millisecond.
-    pub(crate) fn spawn(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
-        let (ends, reports, launch) = prepare(profile, title, streams)?;
-        Ok(Self { child: launch.start()?, ends, reports })
+    pub(super) fn spawn(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
+        let Unborn { ends, reports, launch } = Unborn::prepare(profile, title, streams)?;
+        Ok(Self { child: launch.start()?, ends, reports, preloads: true })
     }
 
     /// Waits until the process takes calls. Runs on the background runtime.
     pub(super) async fn settle(self, request: &StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
-        let Self { child, ends, reports } = self;
+        let Self { child, ends, reports, preloads } = self;
         let (pid, killer) = (child.pid(), child.killer());
-        let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
-        let reports = FramedRead::new(receiver, codec(request.profile.configure.max_frame));
-        let stderr = ends.stderr.clone();
-        let mut newborn = Newborn { pid, reports, ended: Box::pin(child.ended()), stderr };
-        tokio::time::timeout(HELLO_WITHIN, newborn.hello())
-            .await
-            .map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))??;
+        let mut newborn = Newborn::new(child, reports, ends.stderr.clone(), &request.profile)?;
+        newborn.hello().await?;
         let link = SpawnLink::new(pid, killer, ends, request, home);
-        link.configure(&configure(request));
+        link.configure(&configure(request, preloads));
         newborn.ready().await?;
         let Newborn { reports, ended, .. } = newborn;
         let pipe = reports.into_inner().into_nonblocking_fd();
@@ -81,34 +81,56 @@ impl Born {
     }
 }
 
-pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
-    if request.profile.setup.as_ref().is_some_and(|setup| !setup.function.is_native()) {
+pub(super) async fn start(request: StartRequest, origin: &Origin, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
+    if request.profile.functions().any(|setup| !setup.function.is_native()) {
         return Err(Error::ForeignTask { task: "initializer".into() });
     }
-    let (profile, index) = (Arc::clone(&request.profile), request.index);
-    let bear = move || Born::spawn(&profile, title(&profile.configure.name, index), Streams::default());
-    let started = tokio::task::spawn_blocking(bear).await;
-    let born = started.map_err(|cause| Error::start("start its process", io::Error::other(cause)))??;
+    let title = title(&request.profile.configure.name, request.index);
+    let born = origin.bear(&request.profile, title, Streams::default()).await?;
     born.settle(&request, home).await
 }
 
-fn prepare(profile: &Profile, title: OsString, streams: Streams) -> Result<(Ends, OwnedFd, Launch)> {
-    // From now on a death may be laid to a kill.
-    OomKills::of_this_process();
-    let token = Token(os::random().map_err(|cause| Error::start("make its token", cause))?);
-    let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
-    let pipes = pipes(token, &memory, streams.stdin.as_ref());
-    let pipes = pipes.map_err(|cause| Error::start("make its pipes", cause))?;
-    let Pipes { control, their_control, orders, orders_read, reports } = pipes;
-    let (captured, their_stderr) = match streams.stderr {
-        Some(stderr) => (None, Some(stderr)),
-        None => stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?.unzip(),
-    };
+/// Everything that a process needs but itself.
+pub(super) struct Unborn {
+    pub(super) ends: Ends,
+    pub(super) reports: OwnedFd,
+    pub(super) launch: Launch,
+}
+
+impl Unborn {
+    pub(super) fn prepare(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
+        // From now on a death may be laid to a kill.
+        OomKills::of_this_process();
+        let token = token()?;
+        let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
+        let mut more = vec![memory.as_fd()];
+        more.extend(streams.stdin.as_ref().map(OwnedFd::as_fd));
+        let Pipes { control, their_control, orders, orders_read, reports } =
+            Pipes::new(Setup { token, role: Role::Worker }, &more)?;
+        let (captured, their_stderr) = match streams.stderr {
+            Some(stderr) => (None, Some(stderr)),
+            None => stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?.unzip(),
+        };
+        let launch = Launch {
+            title,
+            env: environment(profile, token),
+            current_dir: profile.current_dir.clone(),
+            control: their_control,
+            stdout: streams.stdout,
+            stderr: their_stderr,
+        };
+        Ok(Self { ends: Ends { control, orders, orders_read, board, stderr: captured }, reports, launch })
+    }
+}
+
+pub(super) fn token() -> Result<Token> {
+    os::random().map(Token).map_err(|cause| Error::start("make its token", cause))
+}
+
+pub(super) fn environment(profile: &Profile, token: Token) -> Vec<(OsString, OsString)> {
     let mut env = profile.env.clone();
     env.push((ENV.into(), token.to_string().into()));
-    let (current_dir, stdout) = (profile.current_dir.clone(), streams.stdout);
-    let launch = Launch { title, env, current_dir, control: their_control, stdout, stderr: their_stderr };
-    Ok((Ends { control, orders, orders_read, board, stderr: captured }, reports, launch))
+    env
 }
 
 /// Both ends of a pipe for its stderr, where that is captured.
@@ -120,27 +142,32 @@ fn stderr(profile: &Profile) -> io::Result<Option<(Arc<Stderr>, OwnedFd)>> {
     Ok(Some((Stderr::follow(ours)?, theirs)))
 }
 
-/// What connects a worker, with its own ends on their way to it already.
-struct Pipes {
-    control: OwnedFd,
-    their_control: OwnedFd,
-    orders: OwnedFd,
-    orders_read: OwnedFd,
-    reports: OwnedFd,
+/// What connects a process, with its own ends on their way to it already.
+pub(super) struct Pipes {
+    pub(super) control: OwnedFd,
+    pub(super) their_control: OwnedFd,
+    pub(super) orders: OwnedFd,
+    pub(super) orders_read: OwnedFd,
+    pub(super) reports: OwnedFd,
 }
 
-fn pipes(token: Token, memory: &OwnedFd, stdin: Option<&OwnedFd>) -> io::Result<Pipes> {
-    let (control, their_control) = os::control_pair()?;
-    let (orders_read, orders) = os::pipe()?;
-    let (reports, their_reports) = os::pipe()?;
-    os::set_nonblocking(&orders)?;
-    os::set_nonblocking(&reports)?;
-    let setup = postcard::to_stdvec(&Setup { token }).map_err(io::Error::other)?;
-    // The socket keeps the message until the worker is there to take it.
-    let mut theirs = vec![orders_read.as_fd(), their_reports.as_fd(), memory.as_fd()];
-    theirs.extend(stdin.map(OwnedFd::as_fd));
-    os::send(&control, &setup, &theirs)?;
-    Ok(Pipes { control, their_control, orders, orders_read, reports })
+impl Pipes {
+    pub(super) fn new(setup: Setup, more: &[BorrowedFd<'_>]) -> Result<Self> {
+        Self::open(&setup, more).map_err(|cause| Error::start("make its pipes", cause))
+    }
+
+    fn open(setup: &Setup, more: &[BorrowedFd<'_>]) -> io::Result<Self> {
+        let (control, their_control) = os::control_pair()?;
+        let (orders_read, orders) = os::pipe()?;
+        let (reports, their_reports) = os::pipe()?;
+        os::set_nonblocking(&orders)?;
+        os::set_nonblocking(&reports)?;
+        let setup = postcard::to_stdvec(setup).map_err(io::Error::other)?;
+        let theirs = [&[orders_read.as_fd(), their_reports.as_fd()], more].concat();
+        // The socket keeps the message until the process is there to take it.
+        os::send(&control, &setup, &theirs)?;
+        Ok(Self { control, their_control, orders, orders_read, reports })
+    }
 }
 
 fn title(name: &str, index: usize) -> OsString {
@@ -148,17 +175,38 @@ fn title(name: &str, index: usize) -> OsString {
     format!("{}: worker {index}", name.replace('\0', " ")).into()
 }
 
-fn configure(request: &StartRequest) -> (Configure, Bytes) {
+fn configure(request: &StartRequest, preloads: bool) -> (Configure, Bytes) {
     let mut configure = Configure { index: request.index, ..request.profile.configure.clone() };
     // One core is left to whoever makes the calls; a worker beyond the others would take it by polling.
     let cores = available_parallelism().map_or(1, Into::into);
     if request.index + 1 >= cores {
         configure.busy_poll_ns = 0;
     }
+    configure.preload = request.profile.preload.as_ref().filter(|_| preloads).map(travelling);
     let Some(setup) = &request.profile.setup else { return (configure, Bytes::new()) };
-    let (offset, fingerprint) = setup.function.reference();
-    configure.initializer = Some(Initializer { offset, fingerprint });
+    configure.initializer = Some(setup.function.reference());
     (configure, setup.arguments.clone())
+}
+
+/// The end of a process that is still to come.
+pub(super) type Ended = Pin<Box<dyn Future<Output = Exit> + Send>>;
+
+impl Newborn<Receiver, Ended> {
+    pub(super) fn new(
+        child: Child,
+        reports: OwnedFd,
+        stderr: Option<Arc<Stderr>>,
+        profile: &Profile,
+    ) -> Result<Self> {
+        let pid = child.pid();
+        let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
+        let reports = FramedRead::new(receiver, codec(profile.configure.max_frame));
+        Ok(Self { pid, reports, ended: Box::pin(child.ended()), stderr })
+    }
+
+    pub(super) fn into_end(self) -> Ended {
+        self.ended
+    }
 }
 
 impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
@@ -189,7 +237,13 @@ impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
         Error::WorkerDied(Death { stderr_tail, ..Death::new(self.pid, exit) })
     }
 
-    async fn hello(&mut self) -> Result<()> {
+    /// Waits until it has said who it is.
+    pub(super) async fn hello(&mut self) -> Result<()> {
+        let said = tokio::time::timeout(HELLO_WITHIN, self.said_hello()).await;
+        said.unwrap_or_else(|_| Err(Error::start("greet it", io::ErrorKind::TimedOut.into())))
+    }
+
+    async fn said_hello(&mut self) -> Result<()> {
         let ours = Image::of_this_process().identity();
         match self.next().await? {
             Report::Hello { protocol: PROTOCOL, image } if image == ours => Ok(()),
@@ -199,9 +253,11 @@ impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
         }
     }
 
-    async fn ready(&mut self) -> Result<()> {
+    /// Waits until it is as it was told to be.
+    pub(super) async fn ready(&mut self) -> Result<()> {
         match self.next().await? {
             Report::Ready => Ok(()),
+            Report::PreloadFailed(cause) => Err(Error::Preload { cause }),
             Report::InitializerFailed(cause) => Err(Error::Initializer { cause }),
             #[cfg(feature = "sandbox")]
             Report::SandboxFailed { part, cause } => Err(Error::Sandbox { part, cause }),
