@@ -8,6 +8,7 @@ use support::alone::{again, alone, is_alone};
 use support::census::{Census, exists, open, own_threads, until, workers};
 use support::foreign::{SIGKILL, signal};
 use support::gate::{Gate, stand};
+use support::start_method::is_on_forkserver;
 
 /// Looks, in a process of its own, whether anything is left of what `ways` do. Each is done three times, so that
 /// what is only built up once shows.
@@ -301,7 +302,8 @@ fn a_hundred_deaths_leave_nothing_but_the_workers_there_should_be() {
             pool.blocking_apply(die, ()).expect_err("it died");
         }
         settled();
-        until("the crate holds on to nothing but them", || own_threads() == 1 && open("pidfd") == 2);
+        let processes = 2 + usize::from(is_on_forkserver());
+        until("the crate holds on to nothing but them", || own_threads() == 1 && open("pidfd") == processes);
         let before = Census::take();
         for _ in 0..100 {
             pool.blocking_apply(die, ()).expect_err("it died");

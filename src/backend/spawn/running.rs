@@ -79,9 +79,15 @@ impl Running {
         self.open.lock().is_none()
     }
 
+    /// It has nothing to put in order, and one that is stopped or was refused the signal goes all the same.
+    fn stop(&self) {
+        os::hang_up(&self.control);
+        self.killer.kill();
+    }
+
     /// Ends it, and waits until it is gone, or does not even go when it is killed.
     pub(super) async fn end(&self) {
-        self.killer.kill();
+        self.stop();
         let gone = self.gone.clone();
         let waits = async move { tokio::time::timeout(GONE_WITHIN, gone.cancelled()).await };
         if let Ok(background) = background() {
@@ -148,7 +154,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !os::forked() {
-            self.killer.kill();
+            self.stop();
         }
     }
 }

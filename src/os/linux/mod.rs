@@ -24,8 +24,8 @@ pub(crate) use board::{Board, SLOTS};
 pub(crate) use child::{Child, Killer, SIGKILL, watch};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{
-    Maker, call_out, control_pair, echo_until_end, peek_stdin, receive, receive_now, send, send_waiting,
-    wait_for_any, was_echoed,
+    Maker, call_out, control_pair, echo_until_end, hang_up, peek_stdin, receive, receive_now, send,
+    send_waiting, wait_for_any, was_echoed,
 };
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
