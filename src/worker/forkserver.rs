@@ -18,7 +18,7 @@ use super::enter::{begin, give_up};
 use super::preload;
 use super::serve::{Orders, Pipes, configuration, write};
 use crate::error::Error;
-use crate::os::{self, Child, Maker};
+use crate::os::{self, Child, Maker, Title};
 use crate::wire::{ForkNotice, ForkRequest, Report};
 
 /// The most that a request may take.
@@ -28,6 +28,7 @@ pub(crate) const REQUEST_ROOM: usize = 64 * 1024;
 struct Forkserver {
     control: OwnedFd,
     maker: Maker,
+    title: Option<Title>,
     children: Vec<(u64, Child)>,
 }
 
@@ -50,7 +51,7 @@ pub(super) fn serve(pipes: Pipes) -> ! {
         std::process::exit(1);
     }
     drop(reports);
-    let mut forkserver = Forkserver { control, maker, children: Vec::new() };
+    let mut forkserver = Forkserver { control, maker, title: Title::of_this_process(), children: Vec::new() };
     let mut buffer = vec![0; REQUEST_ROOM];
     loop {
         match forkserver.step(&mut buffer) {
@@ -121,9 +122,12 @@ impl Forkserver {
 
     /// In a process that was just forked: nothing of the forkserver stays but what it has loaded.
     fn become_worker(self, ordered: Ordered) -> ! {
-        let Self { control, maker, children } = self;
+        let Self { control, maker, title, children } = self;
         drop(control);
         children.into_iter().for_each(|(_, child)| child.leave_to_parent());
+        if let Some(title) = title {
+            title.set(OsStr::from_bytes(&ordered.request.title));
+        }
         begin(ordered.take_effect(), maker)
     }
 
@@ -152,7 +156,6 @@ impl Ordered {
         let streams = stderr.map_or(Ok(()), os::become_stderr);
         let streams = streams.and_then(|()| stdout.map_or(Ok(()), os::become_stdout));
         streams.unwrap_or_else(|error| give_up("take its standard streams", &error));
-        os::retitle(OsStr::from_bytes(&request.title));
         for (key, value) in request.env {
             os::set_variable(&OsString::from_vec(key), &OsString::from_vec(value));
         }

@@ -69,9 +69,16 @@ impl Born {
         let Self { child, ends, reports, preloads } = self;
         let (pid, killer) = (child.pid(), child.killer());
         let mut newborn = Newborn::new(child, reports, ends.stderr.clone(), &request.profile)?;
-        newborn.hello().await?;
         let link = SpawnLink::new(pid, killer, ends, request, home);
-        link.configure(&configure(request, preloads));
+        let configure = configure(request, preloads);
+        if preloads {
+            newborn.hello().await?;
+            link.configure(&configure);
+        } else {
+            // The forkserver has said hello for it.
+            link.configure(&configure);
+            newborn.hello().await?;
+        }
         newborn.ready().await?;
         let Newborn { reports, ended, .. } = newborn;
         let pipe = reports.into_inner().into_nonblocking_fd();

@@ -47,4 +47,4 @@ pub(crate) use sandbox::{
 };
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
-pub(crate) use title::{retitle, roomy_title};
+pub(crate) use title::{Title, roomy_title};
