@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod os;
 mod pool;
 mod task;
+mod wait;
 mod wire;
 pub mod worker;
 

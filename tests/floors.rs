@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module with its floor. `error` may be named by all, and `lib` names all.
-const FLOORS: [(&str, u32); 9] = [
+const FLOORS: [(&str, u32); 10] = [
     ("os", 0),
+    ("wait", 1),
     ("wire", 1),
     ("task", 2),
     ("worker", 4),
