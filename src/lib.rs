@@ -9,6 +9,7 @@ pub mod fuzzing;
 #[expect(unsafe_code, reason = "this floor is where the operating system is met")]
 mod os;
 mod pool;
+mod process;
 mod task;
 mod wait;
 mod wire;
@@ -18,6 +19,10 @@ pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
 pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,
+};
+pub use process::{
+    ActiveChild, CurrentProcess, Join, ParentProcess, Process, ProcessBuilder, Stdio, active_children,
+    cpu_count, current_process, parent_process,
 };
 pub use task::{Arguments, Awaited, Fallible, InitFn, Outcome, Payload, Plain, TaskFn};
 pub use wire::StartMethod;

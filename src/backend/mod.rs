@@ -22,9 +22,9 @@ use crate::task::{Setup, Task};
 use crate::wire::{CallHead, Configure, Reply};
 
 pub(crate) use home::Home;
-pub(crate) use spawn::Spawn;
 #[cfg(fuzzing)]
 pub(crate) use spawn::greet;
+pub(crate) use spawn::{Spawn, bear};
 pub(crate) use thread::Threads;
 
 /// One start of a worker; never used again, not even for its replacement.

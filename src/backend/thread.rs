@@ -18,6 +18,7 @@ use super::{Backend, Call, End, Events, Link, StartRequest, Vitals, WorkerId};
 use crate::error::{Error, Exit, Result};
 use crate::os::{self, Board, Running, SLOTS, Start};
 use crate::task::{self, Task};
+use crate::wire::Role;
 use crate::worker::{Context, Order, Worker, execute};
 
 /// The stack of a worker thread unless the builder says otherwise: that of a program's main thread.
@@ -64,7 +65,7 @@ impl Backend for Threads {
         let (worker, events) = (request.worker, Arc::clone(&request.events));
         let configure = &request.profile.configure;
         let thread = thread::Builder::new()
-            .name(format!("{}: worker {}", configure.name.replace('\0', " "), request.index))
+            .name(Worker::name(&configure.name, request.index).replace('\0', " "))
             .stack_size(configure.stack_size.unwrap_or(STACK));
         let theirs = Arc::clone(&killed);
         let serving = thread.spawn(move || serve(request, calls, theirs, begun));
@@ -107,7 +108,7 @@ fn prepare(request: &StartRequest) -> Result<Arc<Context>> {
         pool: configure.name.clone(),
         depth: configure.depth,
     };
-    Ok(Context::new(worker, board, state, None))
+    Ok(Context::new(worker, Role::PoolWorker, board, state, None))
 }
 
 impl Server {

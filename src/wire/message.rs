@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::identity::{Identity, Role};
+
 /// Two processes work together only if they speak the same version.
 pub(crate) const PROTOCOL: u32 = 1;
 
@@ -26,6 +28,8 @@ pub(crate) enum Order {
 /// How a worker is to be.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Configure {
+    pub(crate) role: Role,
+    pub(crate) identity: Identity,
     /// The name of its pool.
     pub(crate) name: String,
     /// Which of the pool's workers it is, counted from 0.

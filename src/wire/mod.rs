@@ -2,6 +2,7 @@
 
 mod budget;
 mod frame;
+mod identity;
 mod message;
 mod record;
 #[cfg(feature = "sandbox")]
@@ -11,6 +12,7 @@ mod value;
 
 pub(crate) use budget::Budget;
 pub(crate) use frame::{Codec, DEFAULT_MAX, Frame, LARGEST_MAX, codec};
+pub(crate) use identity::{AuthKey, Identity, Parent, Role};
 pub(crate) use message::{
     CallHead, Configure, Failure, Initializer, Order, PROTOCOL, Reply, Report, Run, TaskRef, split,
 };

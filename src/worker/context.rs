@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::os::{Board, Resident, SLOTS};
 use crate::task::State;
+use crate::wire::Role;
 
 /// The worker that runs the current task.
 ///
@@ -37,7 +38,14 @@ pub struct Worker {
 
 impl std::fmt::Display for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: worker {}", self.pool, self.index)
+        f.write_str(&Self::name(&self.pool, self.index))
+    }
+}
+
+impl Worker {
+    /// What a worker is called.
+    pub(crate) fn name(pool: &str, index: usize) -> String {
+        format!("{pool}: worker {index}")
     }
 }
 
@@ -45,6 +53,8 @@ impl std::fmt::Display for Worker {
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) worker: Worker,
+    /// Whether that is one of a pool, or a process with one call.
+    role: Role,
     pub(crate) board: Board,
     pub(crate) state: Option<State>,
     /// Where the process may take only so much memory.
@@ -68,11 +78,12 @@ static OF_PROCESS: OnceLock<Arc<Context>> = OnceLock::new();
 impl Context {
     pub(crate) fn new(
         worker: Worker,
+        role: Role,
         board: Board,
         state: Option<State>,
         limit: Option<MemoryLimit>,
     ) -> Arc<Self> {
-        Arc::new(Self { worker, board, state, limit, slot: AtomicUsize::new(SLOTS) })
+        Arc::new(Self { worker, role, board, state, limit, slot: AtomicUsize::new(SLOTS) })
     }
 
     /// Makes this the worker of the current thread.
@@ -106,7 +117,8 @@ pub(crate) fn depth() -> u32 {
     with(|context| context.worker.depth).unwrap_or(0)
 }
 
-/// The worker that runs the current task, or nothing outside of tasks.
+/// The worker that runs the current task, or nothing outside of tasks. A [`Process`](crate::Process) is no worker:
+/// [`current_process`](crate::current_process) tells of it.
 ///
 /// In a pool of threads it is known on the worker's own thread only.
 ///
@@ -122,7 +134,7 @@ pub(crate) fn depth() -> u32 {
 /// ```
 #[must_use]
 pub fn current() -> Option<Worker> {
-    with(|context| context.worker.clone())
+    with(|context| (context.role == Role::PoolWorker).then(|| context.worker.clone())).flatten()
 }
 
 /// True if the caller of the current task no longer wants its result, or its time is over, so that the task may as well end early.

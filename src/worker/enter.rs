@@ -5,7 +5,7 @@
 //! 1. the environment has our variable, which holds a token;
 //! 2. descriptor 0 is a control socket, made under our user, and we were given no extra rights;
 //! 3. the first message on it repeats the token;
-//! 4. its maker is our parent. If only this does not hold, the pool ended while we started, and so do we.
+//! 4. its maker is our parent. If only this does not hold, the pool ended while we started, and so do we, unless we may outlive it.
 
 use std::ffi::OsStr;
 #[cfg(feature = "auto-entry")]
@@ -39,6 +39,8 @@ impl fmt::Display for Token {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) token: Token,
+    /// It may go on when its parent has ended.
+    pub(crate) outlives: bool,
 }
 
 #[cfg(feature = "auto-entry")]
@@ -74,7 +76,7 @@ pub fn init() {
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 
 /// True if workers of this program will enter: the entry is linked in, or `init` was called.
-pub(crate) fn entered() -> bool {
+pub(super) fn entered() -> bool {
     // Looking at the entry is what makes the linker keep it.
     #[cfg(feature = "auto-entry")]
     let linked = !std::hint::black_box(&raw const ENTRY).is_null();
@@ -84,27 +86,31 @@ pub(crate) fn entered() -> bool {
 }
 
 /// True if this process was started as a worker and has not begun to serve.
-pub(crate) fn is_unserved_worker() -> bool {
+pub(super) fn is_unserved_worker() -> bool {
     let Some(expected) = std::env::var_os(ENV) else { return false };
     if !os::stdin_is_control() {
         return false;
     }
     let mut message = [0; MESSAGE_ROOM];
     let Ok(length) = os::peek_stdin(&mut message) else { return false };
-    if !confirms(&message[..length], &expected) {
-        return false;
-    }
-    if !os::stdin_is_our_parent() {
+    let Some(setup) = confirmed(&message[..length], &expected) else { return false };
+    if !setup.outlives && !os::stdin_is_our_parent() {
         // Meant as a worker, but its pool has ended meanwhile: nobody wants this process, least of all its `main`.
         os::leave_at_once(0);
     }
     true
 }
 
+/// The set-up message, if it comes from a pool that knows the token.
+fn confirmed(message: &[u8], token: &OsStr) -> Option<Setup> {
+    let (setup, rest) = postcard::take_from_bytes::<Setup>(message).ok()?;
+    (rest.is_empty() && token == setup.token.to_string().as_str()).then_some(setup)
+}
+
 /// True if this is the set-up message of a pool that knows the token.
+#[cfg(fuzzing)]
 pub(crate) fn confirms(message: &[u8], token: &OsStr) -> bool {
-    let read = postcard::take_from_bytes::<Setup>(message);
-    read.is_ok_and(|(setup, rest)| rest.is_empty() && token == setup.token.to_string().as_str())
+    confirmed(message, token).is_some()
 }
 
 /// Makes this process a worker. `prepare` runs once it is cut off from what it inherited.
@@ -117,7 +123,9 @@ fn work(prepare: impl FnOnce()) -> ! {
     os::notice_forks().unwrap_or_else(|error| give_up("notice forks", &error));
     let mut message = [0; MESSAGE_ROOM];
     let received = os::receive(&control, &mut message);
-    let (_, descriptors) = received.unwrap_or_else(|error| give_up("receive the pipes", &error));
+    let (length, descriptors) = received.unwrap_or_else(|error| give_up("receive the pipes", &error));
+    let setup = postcard::from_bytes::<Setup>(&message[..length]);
+    let setup = setup.unwrap_or_else(|error| give_up("receive the pipes", &error));
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next();
     let (Some(orders), Some(reports), Some(board)) = (next(), next(), next()) else {
@@ -126,7 +134,7 @@ fn work(prepare: impl FnOnce()) -> ! {
     if let Some(stdin) = next() {
         os::become_stdin(stdin).unwrap_or_else(|error| give_up("take its stdin", &error));
     }
-    serve(control, orders, reports, &board)
+    serve((!setup.outlives).then_some(control), orders, reports, &board)
 }
 
 #[expect(unsafe_code, reason = "the environment is changed while there is one thread")]

@@ -6,6 +6,8 @@ mod confine;
 mod context;
 mod enter;
 mod execute;
+mod identity;
+mod permission;
 mod serve;
 mod start_method;
 
@@ -17,6 +19,8 @@ pub(crate) use context::{Context, depth};
 #[cfg(fuzzing)]
 pub(crate) use enter::confirms;
 pub use enter::init;
-pub(crate) use enter::{ENV, Setup, Token, entered, is_unserved_worker};
+pub(crate) use enter::{ENV, Setup, Token};
 pub(crate) use execute::{Order, execute};
+pub(crate) use identity::{Ourselves, ourselves, program_name};
+pub(crate) use permission::{SMALLEST_STACK, may_start_processes, not_too_deep};
 pub use start_method::{all_start_methods, set_start_method, start_method};

@@ -10,11 +10,12 @@ use tokio_util::codec::Decoder as _;
 
 use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
-use super::execute::{self, execute, leave_if_forked};
+use super::execute::{self, Send, execute, leave_if_forked};
+use super::identity::become_known_as;
 use crate::os::{self, Board, Image, Resident};
 use crate::task::{self, Task};
 use crate::wire::{
-    Codec, Configure, Frame, LARGEST_MAX, Order, PROTOCOL, Report, Run, TaskRef, codec, split,
+    Codec, Configure, Frame, LARGEST_MAX, Order, PROTOCOL, Records, Report, Role, Run, TaskRef, codec, split,
 };
 
 /// The thread that only waits for the parent's end needs next to nothing.
@@ -43,14 +44,20 @@ struct Server {
 }
 
 /// Serves until the pool has no more orders, then exits.
-pub(super) fn serve(control: OwnedFd, orders: OwnedFd, reports: OwnedFd, board: &OwnedFd) -> ! {
-    start_lifeline(control);
+///
+/// A process that may outlive its parent has no control socket that it would end with.
+pub(super) fn serve(control: Option<OwnedFd>, orders: OwnedFd, reports: OwnedFd, board: &OwnedFd) -> ! {
+    if let Some(control) = control {
+        start_lifeline(control);
+    }
     let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
     let polling = Polling { limit: Duration::ZERO, quick: false };
     let orders = Orders { pipe: orders, codec: codec(LARGEST_MAX), buffer: BytesMut::new(), polling };
     let mut server = Server { orders, reports, tasks: Vec::new(), max: 0 };
     let hello = Report::Hello { protocol: PROTOCOL, image: Image::of_this_process().identity() };
-    match server.report(&hello, Vec::new()).and_then(|()| server.orders.next()) {
+    // If the parent is gone, whatever it has ordered before is there all the same.
+    let _nobody_listens = server.report(&hello, Vec::new());
+    match server.orders.next() {
         Ok(Some((Order::Configure(configure), arguments))) => server.configured(&configure, board, arguments),
         Ok(Some(_)) => give_up("start", &"the first order was another than expected"),
         // The pool was dropped meanwhile.
@@ -74,6 +81,7 @@ impl Server {
     /// Serves on this thread, or on one with the stack that was asked for.
     fn configured(mut self, configure: &Configure, board: Board, arguments: Bytes) -> ! {
         self.max = configure.max_frame;
+        become_known_as(configure.identity.clone());
         self.orders.polling.limit = Duration::from_nanos(configure.busy_poll_ns);
         if configure.busy_poll_ns > 0 {
             let set = os::set_nonblocking(&self.orders.pipe);
@@ -121,9 +129,12 @@ impl Server {
         });
         #[cfg(feature = "sandbox")]
         self.confine(configure);
-        let context = Context::new(worker, board, state, limit);
+        let context = Context::new(worker, configure.role, board, state, limit);
         context.enter_thread();
         context.enter_process();
+        if configure.role == Role::Process {
+            self.run_once(&context)
+        }
         match self.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context)) {
             Ok(()) => std::process::exit(0),
             // The parent is gone; nobody is left to be told, or to end what tasks have started.
@@ -152,6 +163,26 @@ impl Server {
         }
     }
 
+    /// A `Process`: one call and the end, whether or not anybody still wants to hear of it.
+    fn run_once(mut self, context: &Context) -> ! {
+        task::print_panics();
+        let _nobody_listens = self.report(&Report::Ready, Vec::new());
+        let (run, payload) = match self.orders.next() {
+            Ok(Some((Order::Run(run), payload))) => (run, payload),
+            Ok(Some(_)) => give_up("start", &"the second order was another than expected"),
+            // The parent has ended in the middle of a call that was too long for the pipe.
+            Ok(None) | Err(_) => os::leave_at_once(os::LIFELINE_LOST),
+        };
+        let (task, reports) = (self.task(&run.task), &self.reports);
+        let mut failed = false;
+        let _nobody_listens = self::run(context, &run, task, &payload, self.max, &mut |reply, records| {
+            failed |= Records::new(&records).any(|record| record.failed);
+            write(reports, &Report::Reply(reply), records)
+        });
+        // What the program has registered for its end runs, and what it has printed is written.
+        std::process::exit(i32::from(failed))
+    }
+
     fn obey(&mut self, context: &Context) -> io::Result<()> {
         while let Some((order, payload)) = self.orders.next()? {
             match order {
@@ -165,10 +196,10 @@ impl Server {
     }
 
     fn run_task(&mut self, context: &Context, run: &Run, payload: &[u8]) -> io::Result<()> {
-        let task = self.task(&run.task);
-        let order = execute::Order { head: run.head, task, payload, watched: run.watched, max: self.max };
-        let reports = &self.reports;
-        execute(context, &order, &mut |reply, records| write(reports, &Report::Reply(reply), records))
+        let (task, reports) = (self.task(&run.task), &self.reports);
+        self::run(context, run, task, payload, self.max, &mut |reply, records| {
+            write(reports, &Report::Reply(reply), records)
+        })
     }
 
     /// The task of a reference; one that comes in full is noted even if its call was taken back.
@@ -192,6 +223,17 @@ impl Server {
     fn report(&mut self, report: &Report, payload: Vec<u8>) -> io::Result<()> {
         write(&self.reports, report, payload)
     }
+}
+
+fn run(
+    context: &Context,
+    run: &Run,
+    task: Result<Task, String>,
+    payload: &[u8],
+    max: usize,
+    send: Send<'_>,
+) -> io::Result<()> {
+    execute(context, &execute::Order { head: run.head, task, payload, watched: run.watched, max }, send)
 }
 
 fn write(reports: &OwnedFd, report: &Report, payload: Vec<u8>) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod link;
 mod outbox;
+mod process;
 mod start;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::{Backend, Home, Link, StartRequest, foreign};
 use crate::error::Result;
 use crate::task::Task;
 
+pub(crate) use process::bear;
 #[cfg(fuzzing)]
 pub(crate) use start::greet;
 

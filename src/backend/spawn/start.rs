@@ -17,21 +17,21 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::io::AsyncRead;
 use tokio::net::unix::pipe::Receiver;
-use tokio_util::codec::FramedRead;
+use tokio_util::codec::{FramedParts, FramedRead};
 
 use super::link::{Ends, SpawnLink};
 use crate::backend::{Home, Profile, StartRequest, Streams};
 use crate::error::{Death, Error, Exit, Result};
-use crate::os::{self, Board, Child, Image, Launch, OomKills, Stderr};
-use crate::wire::{Codec, Configure, Frame, Initializer, Order, PROTOCOL, Report, codec, split};
-use crate::worker::{ENV, Setup, Token};
+use crate::os::{self, Board, Child, Image, Killer, Launch, OomKills, Stderr};
+use crate::wire::{Codec, Configure, Frame, Initializer, Order, PROTOCOL, Report, Role, codec, split};
+use crate::worker::{ENV, Setup, Token, Worker};
 
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
@@ -44,15 +44,38 @@ pub(crate) struct Born {
     reports: OwnedFd,
 }
 
+/// The end of a process, for whoever asks, however often.
+type Ended = Shared<BoxFuture<'static, Exit>>;
+/// A process that is listened to.
+pub(super) type Listened = Newborn<Receiver, Ended>;
+
+/// A process that nobody listens to yet.
+#[derive(Debug)]
+pub(super) struct Silent {
+    child: Child,
+    reports: OwnedFd,
+    stderr: Option<Arc<Stderr>>,
+    max_frame: usize,
+}
+
 /// A worker that does not take calls yet: what it says, and its end.
-struct Newborn<R, E> {
+pub(super) struct Newborn<R, E> {
     pid: u32,
     reports: FramedRead<R, Codec>,
-    ended: E,
+    pub(super) ended: E,
     stderr: Option<Arc<Stderr>>,
 }
 
 impl Born {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// The right to kill it.
+    pub(crate) fn killer(&self) -> Killer {
+        self.child.killer()
+    }
+
     /// Starts the process. Blocks for about a millisecond.
     pub(crate) fn spawn(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
         let (ends, reports, launch) = prepare(profile, title, streams)?;
@@ -61,23 +84,40 @@ impl Born {
 
     /// Waits until the process takes calls. Runs on the background runtime.
     pub(super) async fn settle(self, request: &StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
-        let Self { child, ends, reports } = self;
-        let (pid, killer) = (child.pid(), child.killer());
-        let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
-        let reports = FramedRead::new(receiver, codec(request.profile.configure.max_frame));
-        let stderr = ends.stderr.clone();
-        let mut newborn = Newborn { pid, reports, ended: Box::pin(child.ended()), stderr };
-        tokio::time::timeout(HELLO_WITHIN, newborn.hello())
-            .await
-            .map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))??;
-        let link = SpawnLink::new(pid, killer, ends, request, home);
-        link.configure(&configure(request));
+        let (link, silent) = self.link(request, home);
+        let mut newborn = silent.listen()?;
+        newborn.hello_in_time().await?;
+        link.configure(request);
         newborn.ready().await?;
-        let Newborn { reports, ended, .. } = newborn;
-        let pipe = reports.into_inner().into_nonblocking_fd();
-        let begun = pipe.and_then(|pipe| link.begin(pipe, ended));
-        begun.map_err(|cause| Error::start("hand over its pipe", cause))?;
+        newborn.begin(&link)?;
         Ok(link)
+    }
+
+    /// The way to send it something, and what hears it.
+    pub(super) fn link(self, request: &StartRequest, home: Arc<Home>) -> (Arc<SpawnLink>, Silent) {
+        let Self { child, ends, reports } = self;
+        let (stderr, max_frame) = (ends.stderr.clone(), request.profile.configure.max_frame);
+        let link = SpawnLink::new(child.pid(), child.killer(), ends, request, home);
+        (link, Silent { child, reports, stderr, max_frame })
+    }
+}
+
+impl Silent {
+    /// Listens to it. Runs on the background runtime.
+    pub(super) fn listen(self) -> Result<Listened> {
+        let Self { child, reports, stderr, max_frame } = self;
+        let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
+        let reports = FramedRead::new(receiver, codec(max_frame));
+        Ok(Newborn { pid: child.pid(), reports, ended: child.ended().boxed().shared(), stderr })
+    }
+}
+
+impl Listened {
+    /// From now on its link hears it.
+    pub(super) fn begin(self, link: &Arc<SpawnLink>) -> Result<()> {
+        let FramedParts { io, read_buf, .. } = self.reports.into_parts();
+        let begun = io.into_nonblocking_fd().and_then(|pipe| link.begin(pipe, read_buf, self.ended));
+        begun.map_err(|cause| Error::start("hand over its pipe", cause))
     }
 }
 
@@ -97,7 +137,8 @@ fn prepare(profile: &Profile, title: OsString, streams: Streams) -> Result<(Ends
     OomKills::of_this_process();
     let token = Token(os::random().map_err(|cause| Error::start("make its token", cause))?);
     let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
-    let pipes = pipes(token, &memory, streams.stdin.as_ref());
+    let setup = Setup { token, outlives: !profile.configure.identity.daemon };
+    let pipes = pipes(setup, &memory, streams.stdin.as_ref());
     let pipes = pipes.map_err(|cause| Error::start("make its pipes", cause))?;
     let Pipes { control, their_control, orders, orders_read, reports } = pipes;
     let (captured, their_stderr) = match streams.stderr {
@@ -129,13 +170,13 @@ struct Pipes {
     reports: OwnedFd,
 }
 
-fn pipes(token: Token, memory: &OwnedFd, stdin: Option<&OwnedFd>) -> io::Result<Pipes> {
+fn pipes(setup: Setup, memory: &OwnedFd, stdin: Option<&OwnedFd>) -> io::Result<Pipes> {
     let (control, their_control) = os::control_pair()?;
     let (orders_read, orders) = os::pipe()?;
     let (reports, their_reports) = os::pipe()?;
     os::set_nonblocking(&orders)?;
     os::set_nonblocking(&reports)?;
-    let setup = postcard::to_stdvec(&Setup { token }).map_err(io::Error::other)?;
+    let setup = postcard::to_stdvec(&setup).map_err(io::Error::other)?;
     // The socket keeps the message until the worker is there to take it.
     let mut theirs = vec![orders_read.as_fd(), their_reports.as_fd(), memory.as_fd()];
     theirs.extend(stdin.map(OwnedFd::as_fd));
@@ -144,15 +185,23 @@ fn pipes(token: Token, memory: &OwnedFd, stdin: Option<&OwnedFd>) -> io::Result<
 }
 
 fn title(name: &str, index: usize) -> OsString {
-    // A name with a NUL cannot be an argument of a process.
-    format!("{}: worker {index}", name.replace('\0', " ")).into()
+    printable(&Worker::name(name, index))
+}
+
+/// A name with a NUL cannot be an argument of a process.
+pub(super) fn printable(title: &str) -> OsString {
+    title.replace('\0', " ").into()
 }
 
 fn configure(request: &StartRequest) -> (Configure, Bytes) {
     let mut configure = Configure { index: request.index, ..request.profile.configure.clone() };
+    if configure.role == Role::PoolWorker {
+        let worker = Worker::name(&configure.name, request.index);
+        configure.identity.name = worker;
+        configure.identity.path.push_str(&format!("w{}", request.index));
+    }
     // One core is left to whoever makes the calls; a worker beyond the others would take it by polling.
-    let cores = available_parallelism().map_or(1, Into::into);
-    if request.index + 1 >= cores {
+    if request.index + 1 >= os::cores() {
         configure.busy_poll_ns = 0;
     }
     let Some(setup) = &request.profile.setup else { return (configure, Bytes::new()) };
@@ -161,14 +210,14 @@ fn configure(request: &StartRequest) -> (Configure, Bytes) {
     (configure, setup.arguments.clone())
 }
 
-impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
+impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin + Clone> Newborn<R, E> {
     /// Its next report.
     async fn next(&mut self) -> Result<Report> {
         let frame = tokio::select! {
             biased;
             frame = self.reports.next() => frame,
             // What it said last may still be in the pipe.
-            exit = &mut self.ended => match futures::FutureExt::now_or_never(self.reports.next()).flatten() {
+            exit = self.ended.clone() => match self.reports.next().now_or_never().flatten() {
                 Some(frame) => Some(frame),
                 None => return Err(self.died(exit)),
             },
@@ -178,7 +227,7 @@ impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
             Some(Err(error)) => Err(unexpected(&error.to_string())),
             None => {
                 // The end of the pipe comes a moment before the end of the process, which says more.
-                let exit = (&mut self.ended).await;
+                let exit = self.ended.clone().await;
                 Err(self.died(exit))
             }
         }
@@ -187,6 +236,11 @@ impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
     fn died(&self, exit: Exit) -> Error {
         let stderr_tail = self.stderr.as_ref().map(|stderr| stderr.tail()).unwrap_or_default();
         Error::WorkerDied(Death { stderr_tail, ..Death::new(self.pid, exit) })
+    }
+
+    pub(super) async fn hello_in_time(&mut self) -> Result<()> {
+        let said = tokio::time::timeout(HELLO_WITHIN, self.hello()).await;
+        said.map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))?
     }
 
     async fn hello(&mut self) -> Result<()> {
@@ -199,7 +253,7 @@ impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
         }
     }
 
-    async fn ready(&mut self) -> Result<()> {
+    pub(super) async fn ready(&mut self) -> Result<()> {
         match self.next().await? {
             Report::Ready => Ok(()),
             Report::InitializerFailed(cause) => Err(Error::Initializer { cause }),
@@ -224,7 +278,8 @@ fn unexpected(why: &str) -> Error {
 }
 
 impl SpawnLink {
-    fn configure(self: &Arc<Self>, (configure, arguments): &(Configure, Bytes)) {
-        self.post(Frame::new(&Order::Configure(configure.clone()), arguments.clone()));
+    pub(super) fn configure(self: &Arc<Self>, request: &StartRequest) {
+        let (configure, arguments) = configure(request);
+        self.post(Frame::new(&Order::Configure(configure), arguments));
     }
 }

@@ -7,17 +7,17 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::io::retry_on_intr;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, getppid, kill_process, kill_process_group,
     pidfd_open, pidfd_send_signal, waitid, waitpid,
 };
 use tokio::io::Interest;
@@ -31,6 +31,10 @@ const OURSELVES: &str = "/proc/self/exe";
 
 /// The signal that nobody survives.
 pub(crate) const SIGKILL: i32 = libc::SIGKILL;
+/// The signal that asks to end.
+pub(crate) const SIGTERM: i32 = libc::SIGTERM;
+/// The signal of Ctrl-C.
+pub(crate) const SIGINT: i32 = libc::SIGINT;
 /// Sends a signal to the group that a process leads or has led, since Linux 6.9.
 const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 
@@ -130,12 +134,56 @@ impl Killer {
         let _gone = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
+    /// Sends a signal to the child alone. One that has ended is past all signals, which is no error.
+    pub(crate) fn signal(&self, signal: i32) -> io::Result<()> {
+        let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
+        match pidfd_send_signal(&self.pidfd, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// True once the child has ended, whether or not it was reaped.
+    pub(crate) fn has_ended(&self) -> bool {
+        has_ended(self)
+    }
+
     /// Sends SIGTERM to the child's group, by a kernel that cannot name a group so to the child alone.
     pub(crate) fn interrupt(&self) {
         if signal_group(&self.pidfd, libc::SIGTERM).is_err() {
             let _gone = pidfd_send_signal(&self.pidfd, Signal::TERM);
         }
     }
+}
+
+impl AsFd for Killer {
+    /// Readable once the child has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// By what a child sees its parent end: readable once it has.
+///
+/// # Errors
+///
+/// Those of the operating system; a parent that has ended already is none.
+pub(crate) fn watch_parent(parent: u32) -> io::Result<OwnedFd> {
+    let parent = i32::try_from(parent).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    let watched = pidfd_open(parent, PidfdFlags::empty());
+    // Whoever had its number then is our parent, if our parent still has it.
+    if getppid() == Some(parent) { Ok(watched?) } else { ended_already() }
+}
+
+/// True once the process behind a pidfd has ended.
+pub(crate) fn has_ended(pidfd: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut polled, Some(&Timespec::default()))).is_ok_and(|ready| ready > 0)
+}
+
+/// What can be read at once, and never gives anything: stands for a process that has ended.
+fn ended_already() -> io::Result<OwnedFd> {
+    Ok(super::pipe::pipe()?.0)
 }
 
 impl Child {
@@ -181,7 +229,7 @@ impl Child {
 
     fn wait_blocking(&self) {
         let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        let _readable = retry_on_intr(|| rustix::event::poll(&mut polled, None));
+        let _readable = retry_on_intr(|| poll(&mut polled, None));
     }
 
     fn reap(&mut self) -> Exit {

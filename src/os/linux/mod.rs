@@ -19,7 +19,7 @@ mod slot;
 mod stderr;
 
 pub(crate) use board::{Board, SLOTS};
-pub(crate) use child::{Child, Killer, Launch, SIGKILL};
+pub(crate) use child::{Child, Killer, Launch, SIGINT, SIGKILL, SIGTERM, has_ended, watch_parent};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{call_out, control_pair, echo_until_end, peek_stdin, receive, send, was_echoed};
 pub(crate) use entrance::{
@@ -32,7 +32,7 @@ pub(crate) use fork::{Rooted, forked, not_forked, notice_forks};
 pub(crate) use image::Image;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
-pub(crate) use pipe::{pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
+pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
 #[cfg(feature = "sandbox")]
 pub(crate) use sandbox::{
