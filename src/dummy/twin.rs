@@ -219,7 +219,7 @@ pub struct ActiveChild {
 /// ```
 /// use multiprocess::dummy::{Process, active_children};
 ///
-/// let process = Process::builder().name("busy").spawn(|| while active_children().len() > 1 {}, ())?;
+/// let process = Process::builder().name("busy").spawn(|| (), ())?;
 /// for child in active_children() {
 ///     println!("{} is thread {}", child.name(), child.ident());
 /// }
