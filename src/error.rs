@@ -167,6 +167,18 @@ pub enum Error {
         #[source]
         cause: Arc<io::Error>,
     },
+    /// This process cannot be forked: it has other threads, and whatever lock one of them holds would be held for ever in the child.
+    #[error("a process with more than one thread cannot be forked; there are also {}", .threads.join(", "))]
+    NotAlone {
+        /// Their names and numbers.
+        threads: Vec<String>,
+    },
+    /// What a pool was to load before its workers start could not be loaded.
+    #[error("the preload failed: {cause}")]
+    Preload {
+        /// What it returned or how it panicked.
+        cause: String,
+    },
     /// The worker runs another build of the program, or speaks another version of the protocol.
     #[error("the worker does not fit this program: {why}")]
     Incompatible {

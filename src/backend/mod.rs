@@ -8,6 +8,7 @@ mod spawn;
 mod thread;
 
 use std::ffi::OsString;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,12 +20,12 @@ use bytes::Bytes;
 use crate::error::{Error, Exit, Result};
 use crate::os::Start;
 use crate::task::{Setup, Task};
-use crate::wire::{CallHead, Configure, Reply};
+use crate::wire::{CallHead, Configure, OnError, Reply};
 
 pub(crate) use home::Home;
 #[cfg(fuzzing)]
 pub(crate) use spawn::greet;
-pub(crate) use spawn::{Spawn, bear};
+pub(crate) use spawn::{Origin, Spawn, bear};
 pub(crate) use thread::Threads;
 
 /// One start of a worker; never used again, not even for its replacement.
@@ -36,12 +37,28 @@ pub(crate) struct WorkerId(pub(crate) u64);
 pub(crate) struct Profile {
     pub(crate) configure: Configure,
     pub(crate) setup: Option<Setup>,
+    /// What is loaded once for all of them, where that can be.
+    pub(crate) preload: Option<(Setup, OnError)>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) current_dir: Option<PathBuf>,
     /// The end of what workers write to stderr is kept.
     pub(crate) capture_stderr: bool,
     /// How long a start may take.
     pub(crate) start_timeout: Duration,
+}
+
+impl Streams {
+    fn try_clone(&self) -> io::Result<Self> {
+        let clone = |stream: &Option<OwnedFd>| stream.as_ref().map(OwnedFd::try_clone).transpose();
+        Ok(Self { stdin: clone(&self.stdin)?, stdout: clone(&self.stdout)?, stderr: clone(&self.stderr)? })
+    }
+}
+
+impl Profile {
+    /// The functions that run before the first task.
+    fn functions(&self) -> impl Iterator<Item = &Setup> {
+        self.setup.iter().chain(self.preload.iter().map(|(setup, _)| setup))
+    }
 }
 
 /// What becomes of the standard streams of a process, where that is not what workers have.

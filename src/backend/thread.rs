@@ -17,16 +17,21 @@ use tokio::sync::oneshot;
 use super::{Backend, Call, End, Events, Link, StartRequest, Vitals, WorkerId};
 use crate::error::{Error, Exit, Result};
 use crate::os::{self, Board, Running, SLOTS, Start};
-use crate::task::{self, Task};
-use crate::wire::Role;
-use crate::worker::{Context, Order, Worker, execute};
+use crate::task::{self, State, Task};
+use crate::wire::Duty;
+use crate::worker::{Context, Order, Worker, execute, run_preload};
 
 /// The stack of a worker thread unless the builder says otherwise: that of a program's main thread.
 const STACK: usize = 8 << 20;
 
 /// Starts threads.
-#[derive(Debug)]
-pub(crate) struct Threads;
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    preloaded: Preloaded,
+}
+
+/// What the first of them has loaded for all, once it has; nothing if that has failed and may.
+type Preloaded = Arc<Mutex<Option<Option<State>>>>;
 
 /// The pool's end of one thread.
 struct ThreadLink {
@@ -68,7 +73,8 @@ impl Backend for Threads {
             .name(Worker::name(&configure.name, request.index).replace('\0', " "))
             .stack_size(configure.stack_size.unwrap_or(STACK));
         let theirs = Arc::clone(&killed);
-        let serving = thread.spawn(move || serve(request, calls, theirs, begun));
+        let preloaded = Arc::clone(&self.preloaded);
+        let serving = thread.spawn(move || serve(request, &preloaded, calls, theirs, begun));
         serving.map_err(|cause| Error::start("start its thread", cause))?;
         let ended = |_| Error::start("wait for its thread", io::ErrorKind::UnexpectedEof.into());
         let (context, thread_id) = begins.await.map_err(ended)??;
@@ -79,11 +85,12 @@ impl Backend for Threads {
 
 fn serve(
     request: StartRequest,
+    preloaded: &Preloaded,
     calls: Receiver<Call>,
     killed: Arc<AtomicBool>,
     begun: oneshot::Sender<Begun>,
 ) {
-    let context = match prepare(&request) {
+    let context = match prepare(&request, preloaded) {
         Ok(context) => context,
         Err(error) => return drop(begun.send(Err(error))),
     };
@@ -96,8 +103,9 @@ fn serve(
     }
 }
 
-fn prepare(request: &StartRequest) -> Result<Arc<Context>> {
+fn prepare(request: &StartRequest, preloaded: &Preloaded) -> Result<Arc<Context>> {
     let (board, _) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
+    let preloaded = preload(request, preloaded)?;
     let setup = request.profile.setup.as_ref();
     let state = setup.map(|setup| setup.function.call(&setup.arguments)).transpose();
     let state = state.map_err(|cause| Error::Initializer { cause })?;
@@ -108,7 +116,19 @@ fn prepare(request: &StartRequest) -> Result<Arc<Context>> {
         pool: configure.name.clone(),
         depth: configure.depth,
     };
-    Ok(Context::new(worker, Role::PoolWorker, board, state, None))
+    Ok(Context::new(worker, Duty::PoolWorker, board, state, preloaded, None))
+}
+
+/// Loads what is to be loaded, unless another worker has. The others wait meanwhile.
+fn preload(request: &StartRequest, preloaded: &Preloaded) -> Result<Option<State>> {
+    let Some((setup, on_error)) = &request.profile.preload else { return Ok(None) };
+    let mut preloaded = preloaded.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(preloaded) = &*preloaded {
+        return Ok(preloaded.clone());
+    }
+    let loaded = run_preload(setup.function, &setup.arguments, *on_error);
+    let loaded = loaded.map_err(|cause| Error::Preload { cause })?;
+    Ok(preloaded.insert(loaded).clone())
 }
 
 impl Server {

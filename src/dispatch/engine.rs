@@ -34,7 +34,7 @@ pub(crate) struct EngineConfig {
     pub(crate) workers: usize,
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) home: Arc<Home>,
-    pub(crate) profile: Profile,
+    pub(crate) profile: Arc<Profile>,
     pub(crate) limits: Limits,
     pub(crate) rules: Rules,
     /// The terms of calls that do not say otherwise.
@@ -127,7 +127,7 @@ impl Engine {
             state: Rooted::new(Mutex::new(state)),
             backend: config.backend,
             home: config.home,
-            profile: Arc::new(config.profile),
+            profile: config.profile,
             limits: config.limits,
             terms: config.terms,
             changed: Rooted::new(watch::Sender::new(())),

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use super::front::Pool;
 use super::kind::{Kind, Processes};
-use crate::backend::{Backend, Home, Profile, Spawn, Threads};
+use crate::backend::{Backend, Home, Origin, Profile, Spawn, Threads};
 use crate::dispatch::{Engine, EngineConfig, Limits, Rules, Terms};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::task::{Arguments, Fallible, InitFn, Plain, Setup};
-use crate::wire::{Configure, DEFAULT_MAX, LARGEST_MAX, Role};
-use crate::worker::{SMALLEST_STACK, depth, may_start_processes, not_too_deep, ourselves, program_name};
+use crate::wire::{Configure, DEFAULT_MAX, Duty, LARGEST_MAX, OnError, StartMethod};
+use crate::worker::{
+    SMALLEST_STACK, depth, may_start_processes, not_too_deep, ourselves, program_name, start_method,
+};
 
 const DEFAULT_BUSY_POLL: Duration = Duration::from_micros(50);
 const DEFAULT_START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -42,6 +44,9 @@ pub struct Builder<K: Kind> {
     workers: Option<usize>,
     name: Option<String>,
     setup: Option<Result<Setup>>,
+    pub(super) preload: Option<Result<Setup>>,
+    pub(super) on_error: OnError,
+    pub(super) start_method: Option<StartMethod>,
     queue_limit: Option<usize>,
     queue_bytes: Option<usize>,
     max_frame: usize,
@@ -66,6 +71,9 @@ impl<K: Kind> Builder<K> {
             workers: None,
             name: None,
             setup: None,
+            preload: None,
+            on_error: OnError::default(),
+            start_method: None,
             queue_limit: None,
             queue_bytes: None,
             max_frame: DEFAULT_MAX,
@@ -136,11 +144,10 @@ impl<K: Kind> Builder<K> {
         F: InitFn<Args, Plain>,
         Args: Arguments,
     {
-        let is_result = std::any::type_name::<F::State>().starts_with("core::result::Result<");
-        self.setup = Some(if is_result {
+        self.setup = Some(if is_result::<F::State>() {
             Err(Error::option("initializer", "it returns a `Result`: use `try_initializer`"))
         } else {
-            setup(f, &args)
+            setup("initializer", f, &args)
         });
         self
     }
@@ -169,7 +176,7 @@ impl<K: Kind> Builder<K> {
         F: InitFn<Args, Fallible>,
         Args: Arguments,
     {
-        self.setup = Some(setup(f, &args));
+        self.setup = Some(setup("initializer", f, &args));
         self
     }
 
@@ -263,13 +270,18 @@ impl<K: Kind> Builder<K> {
         let workers = self.workers.unwrap_or_else(os::cores);
         self.check(workers)?;
         os::notice_forks().map_err(|cause| Error::start("notice forks", cause))?;
-        let home =
-            Arc::new(Home::here().map_err(|cause| Error::start("start the background thread", cause))?);
         let limits = Limits::new(self.queue_limit, self.queue_bytes);
         let (rules, terms) = (self.rules_of_kind(), self.terms);
-        let profile = self.profile()?;
-        let backend: Box<dyn Backend> =
-            if K::ARE_THREADS { Box::new(Threads) } else { Box::new(Spawn::new(Arc::clone(&home))) };
+        let method = self.start_method.unwrap_or_else(start_method);
+        let profile = Arc::new(self.profile()?);
+        // Before the first thread of the crate is started.
+        let origin = if K::ARE_THREADS { None } else { Some(Origin::new(method, &profile)?) };
+        let home =
+            Arc::new(Home::here().map_err(|cause| Error::start("start the background thread", cause))?);
+        let backend: Box<dyn Backend> = match origin {
+            None => Box::new(Threads::default()),
+            Some(origin) => Box::new(Spawn::new(origin, Arc::clone(&home))),
+        };
         Ok(Pool::from_engine(Engine::start(EngineConfig {
             workers,
             backend,
@@ -336,7 +348,7 @@ impl<K: Kind> Builder<K> {
     fn profile(self) -> Result<Profile> {
         let name = self.name.unwrap_or_else(program_name);
         let configure = Configure {
-            role: Role::PoolWorker,
+            duty: Duty::PoolWorker,
             identity: ourselves().child(name.clone(), true, ""),
             name,
             index: 0,
@@ -346,13 +358,15 @@ impl<K: Kind> Builder<K> {
             nice: self.nice,
             busy_poll_ns: u64::try_from(self.busy_poll.as_nanos()).unwrap_or(u64::MAX),
             max_memory: self.max_memory,
+            preload: None,
             initializer: None,
             #[cfg(feature = "sandbox")]
             sandbox: self.sandbox,
         };
         let setup = self.setup.transpose()?;
+        let preload = self.preload.transpose()?.map(|preload| (preload, self.on_error));
         let Self { env, current_dir, capture_stderr, start_timeout, .. } = self;
-        Ok(Profile { configure, setup, env, current_dir, capture_stderr, start_timeout })
+        Ok(Profile { configure, setup, preload, env, current_dir, capture_stderr, start_timeout })
     }
 }
 
@@ -465,9 +479,18 @@ impl Builder<Processes> {
     }
 }
 
-fn setup<F: InitFn<Args, M>, Args: Arguments, M>(f: F, args: &Args) -> Result<Setup> {
+pub(super) fn setup<F, Args, M>(task: &str, f: F, args: &Args) -> Result<Setup>
+where
+    F: InitFn<Args, M>,
+    Args: Arguments,
+{
     let what = "the arguments";
-    Setup::new(f, args).map_err(|cause| Error::Encode { what, task: "initializer".into(), cause })
+    Setup::new(f, args).map_err(|cause| Error::Encode { what, task: task.into(), cause })
+}
+
+/// True of a `Result`, which nobody would ever look at.
+pub(super) fn is_result<T>() -> bool {
+    std::any::type_name::<T>().starts_with("core::result::Result<")
 }
 
 impl<K: Kind> fmt::Debug for Builder<K> {

@@ -4,6 +4,7 @@ mod apply;
 mod blocking_calls;
 mod builder;
 mod builder_limits;
+mod builder_start;
 mod calls;
 mod cell;
 mod feed;

@@ -16,7 +16,7 @@ use crate::backend::{Call, Events, Profile, StartRequest, WorkerId, bear};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::task::{Arguments, Label, Task, TaskFn};
-use crate::wire::{Configure, DEFAULT_MAX, Identity, LARGEST_MAX, Role, StartMethod};
+use crate::wire::{Configure, DEFAULT_MAX, Duty, Identity, LARGEST_MAX, StartMethod};
 use crate::worker::{
     SMALLEST_STACK, depth, may_start_processes, not_too_deep, ourselves, program_name, start_method,
 };
@@ -294,11 +294,12 @@ impl ProcessBuilder {
         let identity = self.identity(number);
         let (name, daemon) = (identity.name.clone(), identity.daemon);
         let (profile, streams) = self.profile(identity);
+        let profile = Arc::new(profile);
         let (streams, pipes) = streams.open()?;
         let born = bear(&profile, &format!("{}: {name}", program_name()), streams, method)?;
         let life = Arc::new(Life::new(number, born.pid(), daemon, Fate::new(name, label), born.killer()));
         let events: Arc<dyn Events> = Arc::<Life>::clone(&life);
-        let request = StartRequest { worker: WorkerId(number), index: 0, profile: Arc::new(profile), events };
+        let request = StartRequest { worker: WorkerId(number), index: 0, profile, events };
         let entrusted = born.entrust(&request, call)?;
         life.has_link(entrusted.link());
         children::remember(&life);
@@ -321,7 +322,7 @@ impl ProcessBuilder {
 
     fn profile(self, identity: Identity) -> (Profile, Wanted) {
         let configure = Configure {
-            role: Role::Process,
+            duty: Duty::Process,
             name: identity.name.clone(),
             identity,
             index: 0,
@@ -331,13 +332,25 @@ impl ProcessBuilder {
             nice: self.nice,
             busy_poll_ns: 0,
             max_memory: None,
+            preload: None,
             initializer: None,
             #[cfg(feature = "sandbox")]
             sandbox: self.sandbox,
         };
         let Self { env, current_dir, streams, .. } = self;
         let start_timeout = Duration::MAX;
-        (Profile { configure, setup: None, env, current_dir, capture_stderr: false, start_timeout }, streams)
+        (
+            Profile {
+                configure,
+                setup: None,
+                preload: None,
+                env,
+                current_dir,
+                capture_stderr: false,
+                start_timeout,
+            },
+            streams,
+        )
     }
 }
 

@@ -216,10 +216,10 @@ impl ParentProcess {
     /// See [`ParentProcess`].
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        match self.ourselves.watch(&self.parent) {
-            Ok(parent) => !os::has_ended(parent),
-            // There is no descriptor left: whoever has lost its parent gets another one.
-            Err(_) => std::os::unix::process::parent_id() == self.parent.pid,
+        match self.ourselves.parent() {
+            Some(parent) => !os::has_ended(parent),
+            // There was no descriptor for it. Whoever has lost its parent gets another one.
+            None => std::os::unix::process::parent_id() == self.parent.pid,
         }
     }
 
@@ -227,7 +227,7 @@ impl ParentProcess {
     ///
     /// # Errors
     ///
-    /// [`Error::Start`] if it cannot be watched: no descriptor is left.
+    /// [`Error::Start`] if it cannot be watched: this process had no descriptor left when it started.
     ///
     /// # Examples
     ///
@@ -241,8 +241,8 @@ impl ParentProcess {
     /// # }).unwrap();
     /// ```
     pub fn sentinel(&self) -> Result<BorrowedFd<'_>> {
-        let watched = self.ourselves.watch(&self.parent);
-        watched.map(std::os::fd::AsFd::as_fd).map_err(|cause| Error::start("watch the parent", cause))
+        let watched = self.ourselves.parent().map(std::os::fd::AsFd::as_fd);
+        watched.ok_or_else(|| Error::start("watch the parent", std::io::ErrorKind::NotFound.into()))
     }
 }
 

@@ -41,7 +41,7 @@ impl Life {
     }
 
     pub(super) fn is_alive(&self) -> bool {
-        !self.killer.has_ended()
+        !os::has_ended(&self.killer)
     }
 
     /// How it has ended, in Python's numbers.

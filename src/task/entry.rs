@@ -17,7 +17,7 @@ use super::arity::{Arguments, TaskFn};
 use super::call::call;
 use super::initializer::{InitFn, Prepare};
 use crate::os::Image;
-use crate::wire::Failure;
+use crate::wire::{Failure, Initializer};
 
 /// Random words that stand at the head of each descriptor and, with certainty, nowhere else in read-only memory.
 const MAGIC: [u64; 4] =
@@ -124,8 +124,10 @@ impl InitializerRef {
         Self(Initial::<F, Args, M>::ENTRY)
     }
 
-    pub(crate) fn reference(self) -> (i64, u64) {
-        reference(self.0)
+    /// As it travels.
+    pub(crate) fn reference(self) -> Initializer {
+        let (offset, fingerprint) = reference(self.0);
+        Initializer { offset, fingerprint }
     }
 
     pub(crate) fn is_native(self) -> bool {
@@ -150,8 +152,8 @@ pub(crate) fn resolve(offset: i64, fingerprint: u64) -> Result<Task, String> {
 }
 
 /// The initializer behind a reference from the wire; as for [`resolve`].
-pub(crate) fn resolve_initializer(offset: i64, fingerprint: u64) -> Result<InitializerRef, String> {
-    find(offset, fingerprint).map(InitializerRef)
+pub(crate) fn resolve_initializer(reference: &Initializer) -> Result<InitializerRef, String> {
+    find(reference.offset, reference.fingerprint).map(InitializerRef)
 }
 
 fn fingerprint<F, Args, Value>() -> u64 {
@@ -215,7 +217,7 @@ pub(super) fn conjure<F: Copy>() -> F {
 #[cfg(test)]
 mod tests {
     use super::{ANCHOR, Entry, MAGIC, Task, resolve, resolve_initializer};
-    use crate::wire::{decode, encode};
+    use crate::wire::{Initializer, decode, encode};
 
     fn add(a: u32, b: u32) -> u32 {
         a + b
@@ -239,7 +241,8 @@ mod tests {
             assert!(resolve(offset.wrapping_add(wrong), fingerprint).is_err(), "off by {wrong}");
         }
         assert!(resolve(offset, fingerprint ^ 1).is_err());
-        assert!(resolve_initializer(offset, fingerprint).is_err(), "a task is no initializer");
+        let reference = Initializer { offset, fingerprint };
+        assert!(resolve_initializer(&reference).is_err(), "a task is no initializer");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) struct AuthKey(pub(crate) [u8; 32]);
 
 /// What a worker is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Role {
+pub(crate) enum Duty {
     /// It takes calls of its pool until there are no more.
     #[default]
     PoolWorker,

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::identity::{Identity, Role};
+use super::identity::{Duty, Identity};
 
 /// Two processes work together only if they speak the same version.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// Anything that stands at the head of a frame.
 pub(crate) trait Message: Serialize {}
@@ -28,7 +28,7 @@ pub(crate) enum Order {
 /// How a worker is to be.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Configure {
-    pub(crate) role: Role,
+    pub(crate) duty: Duty,
     pub(crate) identity: Identity,
     /// The name of its pool.
     pub(crate) name: String,
@@ -46,6 +46,8 @@ pub(crate) struct Configure {
     pub(crate) busy_poll_ns: u64,
     /// A worker that has this much memory in use after a task takes no more tasks.
     pub(crate) max_memory: Option<u64>,
+    /// What is loaded before anything else, unless it is there already.
+    pub(crate) preload: Option<Preload>,
     /// What runs first.
     pub(crate) initializer: Option<Initializer>,
     /// What it may no longer do after that.
@@ -58,6 +60,44 @@ pub(crate) struct Configure {
 pub(crate) struct Initializer {
     pub(crate) offset: i64,
     pub(crate) fingerprint: u64,
+}
+
+/// The function whose value all workers of a pool share, where they can.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Preload {
+    pub(crate) function: Initializer,
+    pub(crate) arguments: Vec<u8>,
+    pub(crate) on_error: OnError,
+}
+
+/// What follows when a pool's preload fails. Python: `on_error` of `set_forkserver_preload`.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::{OnError, ProcessPool, StartMethod, worker};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = ProcessPool::builder()
+///     .workers(1)
+///     .start_method(StartMethod::Forkserver)
+///     .try_preload(|path: String| std::fs::read(path), ("/does/not/exist".to_owned(),))
+///     .preload_on_error(OnError::Ignore)
+///     .build()?;
+/// assert!(pool.apply(|| worker::preloaded::<Vec<u8>>().is_none(), ()).await?);
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum OnError {
+    /// The workers do not start, and the pool is broken after a few attempts: [`Error::Preload`](crate::Error::Preload).
+    #[default]
+    Fail,
+    /// The workers work without it. Whatever fails is told on stderr.
+    Warn,
+    /// The workers work without it.
+    Ignore,
 }
 
 /// One call, or the elements of one chunk.
@@ -94,6 +134,8 @@ pub(crate) enum Report {
     Hello { protocol: u32, image: u64 },
     /// It takes orders.
     Ready,
+    /// What was to be loaded could not be; the process ends.
+    PreloadFailed(String),
     /// The initializer failed; the worker ends.
     InitializerFailed(String),
     /// The next results of a call; one record for each element is the payload.

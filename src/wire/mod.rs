@@ -1,6 +1,7 @@
 //! What goes over the pipes: frames, the messages in them, the records in those, and values decoded with limits.
 
 mod budget;
+mod forkserver;
 mod frame;
 mod identity;
 mod message;
@@ -11,10 +12,12 @@ mod start_method;
 mod value;
 
 pub(crate) use budget::Budget;
+pub(crate) use forkserver::{ForkNotice, ForkRequest};
 pub(crate) use frame::{Codec, DEFAULT_MAX, Frame, LARGEST_MAX, codec};
-pub(crate) use identity::{AuthKey, Identity, Parent, Role};
+pub(crate) use identity::{AuthKey, Duty, Identity, Parent};
+pub use message::OnError;
 pub(crate) use message::{
-    CallHead, Configure, Failure, Initializer, Order, PROTOCOL, Reply, Report, Run, TaskRef, split,
+    CallHead, Configure, Failure, Initializer, Order, PROTOCOL, Preload, Reply, Report, Run, TaskRef, split,
 };
 pub(crate) use record::{Records, failed_record, put_record};
 #[cfg(feature = "sandbox")]

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::os::{Board, Resident, SLOTS};
 use crate::task::State;
-use crate::wire::Role;
+use crate::wire::Duty;
 
 /// The worker that runs the current task.
 ///
@@ -54,9 +54,11 @@ impl Worker {
 pub(crate) struct Context {
     pub(crate) worker: Worker,
     /// Whether that is one of a pool, or a process with one call.
-    role: Role,
+    duty: Duty,
     pub(crate) board: Board,
     pub(crate) state: Option<State>,
+    /// What was loaded for all workers of the pool.
+    preloaded: Option<State>,
     /// Where the process may take only so much memory.
     limit: Option<MemoryLimit>,
     slot: AtomicUsize,
@@ -78,12 +80,13 @@ static OF_PROCESS: OnceLock<Arc<Context>> = OnceLock::new();
 impl Context {
     pub(crate) fn new(
         worker: Worker,
-        role: Role,
+        duty: Duty,
         board: Board,
         state: Option<State>,
+        preloaded: Option<State>,
         limit: Option<MemoryLimit>,
     ) -> Arc<Self> {
-        Arc::new(Self { worker, role, board, state, limit, slot: AtomicUsize::new(SLOTS) })
+        Arc::new(Self { worker, duty, board, state, preloaded, limit, slot: AtomicUsize::new(SLOTS) })
     }
 
     /// Makes this the worker of the current thread.
@@ -112,6 +115,11 @@ fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {
     of_thread.as_deref().or(OF_PROCESS.get().map(|context| &**context)).map(look)
 }
 
+/// What was loaded for all workers of the pool that runs the current task.
+pub(super) fn preloaded_here() -> Option<State> {
+    with(|context| context.preloaded.clone()).flatten()
+}
+
 /// How many pools this code is nested in; 0 in the program itself.
 pub(crate) fn depth() -> u32 {
     with(|context| context.worker.depth).unwrap_or(0)
@@ -134,7 +142,7 @@ pub(crate) fn depth() -> u32 {
 /// ```
 #[must_use]
 pub fn current() -> Option<Worker> {
-    with(|context| (context.role == Role::PoolWorker).then(|| context.worker.clone())).flatten()
+    with(|context| (context.duty == Duty::PoolWorker).then(|| context.worker.clone())).flatten()
 }
 
 /// True if the caller of the current task no longer wants its result, or its time is over, so that the task may as well end early.

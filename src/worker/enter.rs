@@ -11,12 +11,14 @@ use std::ffi::OsStr;
 #[cfg(feature = "auto-entry")]
 use std::ffi::{c_char, c_int};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::serve::serve;
-use crate::os;
+use super::forkserver;
+use super::serve::{Pipes, serve};
+use crate::os::{self, Maker};
 
 /// The variable by which a pool tells its worker what it is. The worker removes it.
 pub(crate) const ENV: &str = "MULTIPROCESS_WORKER";
@@ -35,12 +37,22 @@ impl fmt::Display for Token {
 }
 
 /// The first message on the control socket. With it come the read end of the orders, the write end of the
-/// reports, the board, and perhaps a stdin.
+/// reports, and for a worker the board, and perhaps a stdin.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) token: Token,
+    pub(crate) role: Role,
     /// It may go on when its parent has ended.
     pub(crate) outlives: bool,
+}
+
+/// What a process is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// To run tasks.
+    Worker,
+    /// To fork workers.
+    Forkserver,
 }
 
 #[cfg(feature = "auto-entry")]
@@ -120,21 +132,40 @@ fn work(prepare: impl FnOnce()) -> ! {
     let control =
         os::accept_control().unwrap_or_else(|error| give_up("take over the control socket", &error));
     prepare();
-    os::notice_forks().unwrap_or_else(|error| give_up("notice forks", &error));
+    let maker = Maker::is_our_parent(&control);
+    begin(control, maker)
+}
+
+/// Makes this process, which its program has just forked, what the message on this socket says.
+pub(crate) fn enter_forked(control: OwnedFd) -> ! {
+    os::reset_signals();
+    os::close_stdin().unwrap_or_else(|error| give_up("let go of its stdin", &error));
+    let maker = Maker::is_our_parent(&control);
+    begin(control, maker)
+}
+
+/// Takes what this process needs from its control socket, and does what it was started for. Without a maker, that has ended.
+pub(super) fn begin(control: OwnedFd, maker: Option<Maker>) -> ! {
     let mut message = [0; MESSAGE_ROOM];
     let received = os::receive(&control, &mut message);
     let (length, descriptors) = received.unwrap_or_else(|error| give_up("receive the pipes", &error));
     let setup = postcard::from_bytes::<Setup>(&message[..length]);
-    let setup = setup.unwrap_or_else(|error| give_up("receive the pipes", &error));
-    let mut descriptors = descriptors.into_iter();
-    let mut next = || descriptors.next();
-    let (Some(orders), Some(reports), Some(board)) = (next(), next(), next()) else {
-        give_up("receive the pipes", &"not three descriptors")
+    let setup = setup.unwrap_or_else(|error| give_up("understand its set-up", &error));
+    let Some(maker) = maker.or_else(|| setup.outlives.then(Maker::ended)) else {
+        os::leave_at_once(os::LIFELINE_LOST)
     };
-    if let Some(stdin) = next() {
+    let mut descriptors = descriptors.into_iter();
+    let mut next = || descriptors.next().unwrap_or_else(|| give_up("receive the pipes", &"some are missing"));
+    let pipes = Pipes { control, maker, orders: next(), reports: next() };
+    if setup.role == Role::Forkserver {
+        forkserver::serve(pipes)
+    }
+    let board = next();
+    if let Some(stdin) = descriptors.next() {
         os::become_stdin(stdin).unwrap_or_else(|error| give_up("take its stdin", &error));
     }
-    serve((!setup.outlives).then_some(control), orders, reports, &board)
+    os::notice_forks().unwrap_or_else(|error| give_up("notice forks", &error));
+    serve(pipes, &board, setup.outlives)
 }
 
 #[expect(unsafe_code, reason = "the environment is changed while there is one thread")]

@@ -1,11 +1,10 @@
 //! Who this process is.
 
-use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::start_method;
-use crate::os;
+use crate::os::{self, Maker};
 use crate::wire::{AuthKey, Identity, Parent};
 
 /// What the program itself is called, as in Python.
@@ -18,20 +17,13 @@ static OURS: Mutex<Option<Arc<Ourselves>>> = Mutex::new(None);
 #[derive(Debug)]
 pub(crate) struct Ourselves {
     pub(crate) identity: Identity,
-    parent: OnceLock<OwnedFd>,
+    maker: Option<Arc<Maker>>,
 }
 
 impl Ourselves {
-    fn new(identity: Identity) -> Arc<Self> {
-        Arc::new(Self { identity, parent: OnceLock::new() })
-    }
-
-    /// Readable once the parent has ended.
-    pub(crate) fn watch(&self, parent: &Parent) -> io::Result<&OwnedFd> {
-        match self.parent.get() {
-            Some(watched) => Ok(watched),
-            None => os::watch_parent(parent.pid).map(|watched| self.parent.get_or_init(|| watched)),
-        }
+    /// Readable once the parent has ended, where that can be had.
+    pub(crate) fn parent(&self) -> Option<&OwnedFd> {
+        self.maker.as_ref()?.pidfd()
     }
 
     /// Who a child of this process is. The number tells it from the others.
@@ -59,15 +51,16 @@ impl Ourselves {
 /// Who this process is.
 pub(crate) fn ourselves() -> Arc<Ourselves> {
     let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(ours.get_or_insert_with(|| Ourselves::new(program())))
+    Arc::clone(ours.get_or_insert_with(|| Arc::new(Ourselves { identity: program(), maker: None })))
 }
 
-/// From now on this process is the one that its parent says.
-pub(super) fn become_known_as(identity: Identity) {
+/// From now on this process is the one that its parent says, whom it sees end by this.
+pub(super) fn become_known_as(identity: Identity, maker: Arc<Maker>) {
     if let Some(method) = identity.start_method {
         start_method::inherit(method);
     }
-    *OURS.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ourselves::new(identity));
+    *OURS.lock().unwrap_or_else(PoisonError::into_inner) =
+        Some(Arc::new(Ourselves { identity, maker: Some(maker) }));
 }
 
 /// The name of the program's file.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,17 +13,26 @@ use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
 use super::execute::{self, Send, execute, leave_if_forked};
 use super::identity::become_known_as;
-use crate::os::{self, Board, Image, Resident};
+use super::preload;
+use crate::os::{self, Board, Image, Maker, Resident};
 use crate::task::{self, Task};
 use crate::wire::{
-    Codec, Configure, Frame, LARGEST_MAX, Order, PROTOCOL, Records, Report, Role, Run, TaskRef, codec, split,
+    Codec, Configure, Duty, Frame, LARGEST_MAX, Order, PROTOCOL, Records, Report, Run, TaskRef, codec, split,
 };
 
 /// The thread that only waits for the parent's end needs next to nothing.
 const LIFELINE_STACK: usize = 64 * 1024;
 
+/// What connects this process with the one that it works for.
+pub(super) struct Pipes {
+    pub(super) control: OwnedFd,
+    pub(super) maker: Maker,
+    pub(super) orders: OwnedFd,
+    pub(super) reports: OwnedFd,
+}
+
 /// The pipe that orders come by.
-struct Orders {
+pub(super) struct Orders {
     pipe: OwnedFd,
     codec: Codec,
     buffer: BytesMut,
@@ -45,20 +55,27 @@ struct Server {
 
 /// Serves until the pool has no more orders, then exits.
 ///
-/// A process that may outlive its parent has no control socket that it would end with.
-pub(super) fn serve(control: Option<OwnedFd>, orders: OwnedFd, reports: OwnedFd, board: &OwnedFd) -> ! {
-    if let Some(control) = control {
-        start_lifeline(control);
+/// A process that may outlive its parent has no lifeline.
+pub(super) fn serve(pipes: Pipes, board: &OwnedFd, outlives: bool) -> ! {
+    let Pipes { control, maker, orders, reports } = pipes;
+    let maker = Arc::new(maker);
+    if !outlives {
+        start_lifeline(control, Arc::clone(&maker));
     }
     let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
-    let polling = Polling { limit: Duration::ZERO, quick: false };
-    let orders = Orders { pipe: orders, codec: codec(LARGEST_MAX), buffer: BytesMut::new(), polling };
-    let mut server = Server { orders, reports, tasks: Vec::new(), max: 0 };
+    let mut server = Server { orders: Orders::new(orders), reports, tasks: Vec::new(), max: 0 };
+    let (configure, arguments) = configuration(&mut server.orders, &server.reports);
+    become_known_as(configure.identity.clone(), maker);
+    server.configured(&configure, board, arguments)
+}
+
+/// Says hello, and waits to be told how to be.
+pub(super) fn configuration(orders: &mut Orders, reports: &OwnedFd) -> (Configure, Bytes) {
     let hello = Report::Hello { protocol: PROTOCOL, image: Image::of_this_process().identity() };
     // If the parent is gone, whatever it has ordered before is there all the same.
-    let _nobody_listens = server.report(&hello, Vec::new());
-    match server.orders.next() {
-        Ok(Some((Order::Configure(configure), arguments))) => server.configured(&configure, board, arguments),
+    let _nobody_listens = write(reports, &hello, Vec::new());
+    match orders.next() {
+        Ok(Some((Order::Configure(configure), arguments))) => (configure, arguments),
         Ok(Some(_)) => give_up("start", &"the first order was another than expected"),
         // The pool was dropped meanwhile.
         Ok(None) | Err(_) => os::leave_at_once(os::LIFELINE_LOST),
@@ -66,10 +83,10 @@ pub(super) fn serve(control: Option<OwnedFd>, orders: OwnedFd, reports: OwnedFd,
 }
 
 /// Nothing outlives the parent: not even a task in an endless loop, or what it has started.
-fn start_lifeline(control: OwnedFd) {
+fn start_lifeline(control: OwnedFd, maker: Arc<Maker>) {
     let lifeline = thread::Builder::new().name("lifeline".into()).stack_size(LIFELINE_STACK);
     let started = lifeline.spawn(move || {
-        os::echo_until_end(control);
+        os::echo_until_end(control, &maker);
         os::leave_with_group(os::LIFELINE_LOST)
     });
     if let Err(error) = started {
@@ -81,7 +98,6 @@ impl Server {
     /// Serves on this thread, or on one with the stack that was asked for.
     fn configured(mut self, configure: &Configure, board: Board, arguments: Bytes) -> ! {
         self.max = configure.max_frame;
-        become_known_as(configure.identity.clone());
         self.orders.polling.limit = Duration::from_nanos(configure.busy_poll_ns);
         if configure.busy_poll_ns > 0 {
             let set = os::set_nonblocking(&self.orders.pipe);
@@ -110,15 +126,20 @@ impl Server {
             pool: configure.name.clone(),
             depth: configure.depth,
         };
+        if let Some(preload) = &configure.preload
+            && let Err(cause) = preload::load(preload)
+        {
+            self.failed(&Report::PreloadFailed(cause))
+        }
         let state = match &configure.initializer {
             None => None,
             Some(initializer) => {
-                let found = task::resolve_initializer(initializer.offset, initializer.fingerprint);
+                let found = task::resolve_initializer(initializer);
                 let called = found.and_then(|function| function.call(arguments));
                 leave_if_forked();
                 match called {
                     Ok(state) => Some(state),
-                    Err(cause) => self.initializer_failed(cause),
+                    Err(cause) => self.failed(&Report::InitializerFailed(cause)),
                 }
             }
         };
@@ -129,10 +150,10 @@ impl Server {
         });
         #[cfg(feature = "sandbox")]
         self.confine(configure);
-        let context = Context::new(worker, configure.role, board, state, limit);
+        let context = Context::new(worker, configure.duty, board, state, preload::loaded(), limit);
         context.enter_thread();
         context.enter_process();
-        if configure.role == Role::Process {
+        if configure.duty == Duty::Process {
             self.run_once(&context)
         }
         match self.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context)) {
@@ -146,8 +167,9 @@ impl Server {
         }
     }
 
-    fn initializer_failed(&mut self, cause: String) -> ! {
-        let _parent_gone = self.report(&Report::InitializerFailed(cause), Vec::new());
+    /// Ends a worker that is not as it should be.
+    fn failed(&mut self, report: &Report) -> ! {
+        let _parent_gone = self.report(report, Vec::new());
         std::process::exit(1)
     }
 
@@ -157,9 +179,7 @@ impl Server {
         if let Some(sandbox) = &configure.sandbox
             && let Err(breach) = super::confine::confine(sandbox)
         {
-            let failed = Report::SandboxFailed { part: breach.part.to_string(), cause: breach.cause };
-            let _parent_gone = self.report(&failed, Vec::new());
-            std::process::exit(1)
+            self.failed(&Report::SandboxFailed { part: breach.part.to_string(), cause: breach.cause })
         }
     }
 
@@ -236,13 +256,18 @@ fn run(
     execute(context, &execute::Order { head: run.head, task, payload, watched: run.watched, max }, send)
 }
 
-fn write(reports: &OwnedFd, report: &Report, payload: Vec<u8>) -> io::Result<()> {
+pub(super) fn write(reports: &OwnedFd, report: &Report, payload: Vec<u8>) -> io::Result<()> {
     let frame = Frame::new(report, payload.into());
     os::write_all(reports, &frame.head)?;
     os::write_all(reports, &frame.body)
 }
 
 impl Orders {
+    pub(super) fn new(pipe: OwnedFd) -> Self {
+        let polling = Polling { limit: Duration::ZERO, quick: false };
+        Self { pipe, codec: codec(LARGEST_MAX), buffer: BytesMut::new(), polling }
+    }
+
     /// The next order and its payload; nothing once the pool has closed the pipe.
     fn next(&mut self) -> io::Result<Option<(Order, Bytes)>> {
         loop {

@@ -261,3 +261,12 @@ pub fn pseudo_terminal() -> Option<(File, File)> {
     let programs = std::fs::OpenOptions::new().read(true).write(true).open(path).ok()?;
     Some((typist, programs))
 }
+
+extern "C" fn before_main() {
+    super::start_method::choose();
+}
+
+#[used]
+// SAFETY: `.init_array` holds pointers to functions that take at most what the loader passes, and this takes nothing.
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = before_main;

@@ -17,6 +17,7 @@ pub mod executor;
 pub mod foreign;
 pub mod gate;
 pub mod odd;
+pub mod start_method;
 pub mod tally;
 pub mod traced;
 pub mod values;

@@ -22,7 +22,7 @@ use super::outbox::{Flushed, Outbox};
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, Vitals, WorkerId};
 use crate::error::Exit;
 use crate::os::{self, Board, Killer, OomKills, Rooted, Running, SIGKILL, Start, Stderr, background};
-use crate::wire::{Codec, Frame, Order, Records, Report, Role, Run, codec, split};
+use crate::wire::{Codec, Duty, Frame, Order, Records, Report, Run, codec, split};
 
 /// A worker that closes its pipe and does not end within this time is killed.
 const END_AFTER_CLOSING: Duration = Duration::from_millis(100);
@@ -102,7 +102,7 @@ impl SpawnLink {
             pid,
             killer,
             killed: AtomicBool::new(false),
-            may_close: request.profile.configure.role == Role::Process,
+            may_close: request.profile.configure.duty == Duty::Process,
             control,
             orders,
             _orders_read: orders_read,

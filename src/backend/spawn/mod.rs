@@ -1,8 +1,11 @@
-//! Workers as child processes: another process of this program, started through `posix_spawn`.
+//! Workers as child processes: another process of this program, by whichever start method.
 
+mod forkserver;
 mod link;
+mod origin;
 mod outbox;
 mod process;
+mod running;
 mod start;
 
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use super::{Backend, Home, Link, StartRequest, foreign};
 use crate::error::Result;
 use crate::task::Task;
 
+pub(crate) use origin::Origin;
 pub(crate) use process::bear;
 #[cfg(fuzzing)]
 pub(crate) use start::greet;
@@ -20,12 +24,13 @@ pub(crate) use start::greet;
 /// Starts child processes.
 #[derive(Debug)]
 pub(crate) struct Spawn {
+    origin: Origin,
     home: Arc<Home>,
 }
 
 impl Spawn {
-    pub(crate) fn new(home: Arc<Home>) -> Self {
-        Self { home }
+    pub(crate) fn new(origin: Origin, home: Arc<Home>) -> Self {
+        Self { origin, home }
     }
 }
 
@@ -36,7 +41,7 @@ impl Backend for Spawn {
     }
 
     async fn start(&self, request: StartRequest) -> Result<Arc<dyn Link>> {
-        let link: Arc<dyn Link> = start::start(request, Arc::clone(&self.home)).await?;
+        let link: Arc<dyn Link> = start::start(request, &self.origin, Arc::clone(&self.home)).await?;
         Ok(link)
     }
 }

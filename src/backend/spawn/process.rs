@@ -1,23 +1,76 @@
 //! A process with one call: everything it is to do is in its pipe before it looks there, so that it may outlive whoever has started it.
 
-use std::sync::{Arc, Weak};
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
+use super::forkserver::Forkserver;
 use super::link::SpawnLink;
-use super::start::{Born, Listened, Silent, printable};
+use super::start::{Born, Listened, Silent, Unborn, printable};
 use crate::backend::{Call, Home, Link, Profile, StartRequest, Streams};
 use crate::error::{Error, Exit, Result};
-use crate::os::background;
-use crate::wire::StartMethod;
+use crate::os::{self, Launch, background};
+use crate::wait::block_on;
+use crate::wire::{Configure, DEFAULT_MAX, StartMethod};
+use crate::worker::{enter_forked_as, program_name};
 
 /// Starts a process that has nothing to do yet. Blocks for about a millisecond.
 ///
 /// # Errors
 ///
-/// [`Error::Start`]; [`Error::Option`] if there is no such start method here.
-pub(crate) fn bear(profile: &Profile, title: &str, streams: Streams, method: StartMethod) -> Result<Born> {
+/// [`Error::Start`]; [`Error::NotAlone`] if this process is to be forked and has a second thread.
+pub(crate) fn bear(
+    profile: &Arc<Profile>,
+    title: &str,
+    streams: Streams,
+    method: StartMethod,
+) -> Result<Born> {
+    let title = printable(title);
     match method {
-        StartMethod::Spawn => Born::spawn(profile, printable(title), streams),
-        other => Err(Error::option("start_method", format!("{other} is not for processes"))),
+        StartMethod::Spawn => Born::spawn(profile, title, streams),
+        StartMethod::Forkserver => by_forkserver(profile, title, streams),
+        StartMethod::Fork => fork(profile, title, streams),
+    }
+}
+
+/// Has it forked by the one forkserver that all processes of the program share. That is started at the first need and ends with the program.
+fn by_forkserver(profile: &Arc<Profile>, title: OsString, streams: Streams) -> Result<Born> {
+    static FORKSERVER: OnceLock<Forkserver> = OnceLock::new();
+    let forkserver = FORKSERVER.get_or_init(|| Forkserver::new(&Arc::new(Profile::of_forkserver())));
+    let background = background().map_err(|cause| Error::start("start the background thread", cause))?;
+    let profile = Arc::clone(profile);
+    let born = background.spawn(async move { forkserver.bear(&profile, title, streams).await });
+    block_on(born).map_err(|cause| Error::start("have it forked", io::Error::other(cause)))?
+}
+
+/// Forks this process.
+fn fork(profile: &Profile, title: OsString, streams: Streams) -> Result<Born> {
+    let Unborn { ends, reports, launch } = Unborn::prepare(profile, title, streams)?;
+    // What waits there would be written by both.
+    let _nothing_more = io::stdout().flush();
+    match os::fork()? {
+        Some(child) => Ok(Born { child, ends, reports, preloads: false }),
+        None => {
+            drop((ends, reports));
+            enter_forked_as(Launch { env: profile.env.clone(), ..launch })
+        }
+    }
+}
+
+impl Profile {
+    /// How a forkserver is to be that loads nothing.
+    fn of_forkserver() -> Self {
+        let configure = Configure { name: program_name(), max_frame: DEFAULT_MAX, ..Configure::default() };
+        Self {
+            configure,
+            setup: None,
+            preload: None,
+            env: Vec::new(),
+            current_dir: None,
+            capture_stderr: false,
+            start_timeout: Duration::MAX,
+        }
     }
 }
 
@@ -36,7 +89,7 @@ impl Born {
     pub(crate) fn entrust(self, request: &StartRequest, call: Call) -> Result<Entrusted> {
         let home = Home::own().map_err(|cause| Error::start("start the background thread", cause))?;
         let (link, silent) = self.link(request, Arc::new(home));
-        link.configure(request);
+        link.configure(request, false);
         link.enter(call.head.slot, call.head.call);
         Arc::clone(&link).send(call);
         Ok(Entrusted { link, silent })
@@ -71,7 +124,7 @@ impl Entrusted {
 
 /// Sees a process through its start. If that fails: why, and how the process has ended.
 async fn raise(mut newborn: Listened, link: &Arc<SpawnLink>) -> Result<(), (Error, Exit)> {
-    let greeted = match newborn.hello_in_time().await {
+    let greeted = match newborn.hello().await {
         Ok(()) => newborn.ready().await,
         failed => failed,
     };

@@ -15,7 +15,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,12 +26,14 @@ use tokio::io::AsyncRead;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::codec::{FramedParts, FramedRead};
 
+use super::forkserver::travelling;
 use super::link::{Ends, SpawnLink};
+use super::origin::Origin;
 use crate::backend::{Home, Profile, StartRequest, Streams};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Board, Child, Image, Killer, Launch, OomKills, Stderr};
-use crate::wire::{Codec, Configure, Frame, Initializer, Order, PROTOCOL, Report, Role, codec, split};
-use crate::worker::{ENV, Setup, Token, Worker};
+use crate::wire::{Codec, Configure, Duty, Frame, Order, PROTOCOL, Report, codec, split};
+use crate::worker::{ENV, Role, Setup, Token, Worker};
 
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
@@ -39,15 +41,12 @@ const HELLO_WITHIN: Duration = Duration::from_secs(30);
 /// A process that was started as a worker and has said nothing yet.
 #[derive(Debug)]
 pub(crate) struct Born {
-    child: Child,
-    ends: Ends,
-    reports: OwnedFd,
+    pub(super) child: Child,
+    pub(super) ends: Ends,
+    pub(super) reports: OwnedFd,
+    /// It has nothing from a forkserver, and loads itself what is to be loaded.
+    pub(super) preloads: bool,
 }
-
-/// The end of a process, for whoever asks, however often.
-type Ended = Shared<BoxFuture<'static, Exit>>;
-/// A process that is listened to.
-pub(super) type Listened = Newborn<Receiver, Ended>;
 
 /// A process that nobody listens to yet.
 #[derive(Debug)]
@@ -55,10 +54,10 @@ pub(super) struct Silent {
     child: Child,
     reports: OwnedFd,
     stderr: Option<Arc<Stderr>>,
-    max_frame: usize,
+    profile: Arc<Profile>,
 }
 
-/// A worker that does not take calls yet: what it says, and its end.
+/// A process that does not do its work yet: what it says, and its end.
 pub(super) struct Newborn<R, E> {
     pid: u32,
     reports: FramedRead<R, Codec>,
@@ -77,79 +76,90 @@ impl Born {
     }
 
     /// Starts the process. Blocks for about a millisecond.
-    pub(crate) fn spawn(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
-        let (ends, reports, launch) = prepare(profile, title, streams)?;
-        Ok(Self { child: launch.start()?, ends, reports })
+    pub(super) fn spawn(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
+        let Unborn { ends, reports, launch } = Unborn::prepare(profile, title, streams)?;
+        Ok(Self { child: launch.start()?, ends, reports, preloads: true })
     }
 
     /// Waits until the process takes calls. Runs on the background runtime.
     pub(super) async fn settle(self, request: &StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
+        let preloads = self.preloads;
         let (link, silent) = self.link(request, home);
         let mut newborn = silent.listen()?;
-        newborn.hello_in_time().await?;
-        link.configure(request);
+        newborn.hello().await?;
+        link.configure(request, preloads);
         newborn.ready().await?;
         newborn.begin(&link)?;
         Ok(link)
     }
 
-    /// The way to send it something, and what hears it.
+    /// The way to send it something, and what will hear it.
     pub(super) fn link(self, request: &StartRequest, home: Arc<Home>) -> (Arc<SpawnLink>, Silent) {
-        let Self { child, ends, reports } = self;
-        let (stderr, max_frame) = (ends.stderr.clone(), request.profile.configure.max_frame);
+        let Self { child, ends, reports, .. } = self;
+        let (stderr, profile) = (ends.stderr.clone(), Arc::clone(&request.profile));
         let link = SpawnLink::new(child.pid(), child.killer(), ends, request, home);
-        (link, Silent { child, reports, stderr, max_frame })
+        (link, Silent { child, reports, stderr, profile })
     }
 }
 
 impl Silent {
     /// Listens to it. Runs on the background runtime.
     pub(super) fn listen(self) -> Result<Listened> {
-        let Self { child, reports, stderr, max_frame } = self;
-        let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
-        let reports = FramedRead::new(receiver, codec(max_frame));
-        Ok(Newborn { pid: child.pid(), reports, ended: child.ended().boxed().shared(), stderr })
+        let Self { child, reports, stderr, profile } = self;
+        Newborn::new(child, reports, stderr, &profile)
     }
 }
 
-impl Listened {
-    /// From now on its link hears it.
-    pub(super) fn begin(self, link: &Arc<SpawnLink>) -> Result<()> {
-        let FramedParts { io, read_buf, .. } = self.reports.into_parts();
-        let begun = io.into_nonblocking_fd().and_then(|pipe| link.begin(pipe, read_buf, self.ended));
-        begun.map_err(|cause| Error::start("hand over its pipe", cause))
-    }
-}
-
-pub(super) async fn start(request: StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
-    if request.profile.setup.as_ref().is_some_and(|setup| !setup.function.is_native()) {
+pub(super) async fn start(request: StartRequest, origin: &Origin, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
+    if request.profile.functions().any(|setup| !setup.function.is_native()) {
         return Err(Error::ForeignTask { task: "initializer".into() });
     }
-    let (profile, index) = (Arc::clone(&request.profile), request.index);
-    let bear = move || Born::spawn(&profile, title(&profile.configure.name, index), Streams::default());
-    let started = tokio::task::spawn_blocking(bear).await;
-    let born = started.map_err(|cause| Error::start("start its process", io::Error::other(cause)))??;
+    let title = title(&request.profile.configure.name, request.index);
+    let born = origin.bear(&request.profile, title, Streams::default()).await?;
     born.settle(&request, home).await
 }
 
-fn prepare(profile: &Profile, title: OsString, streams: Streams) -> Result<(Ends, OwnedFd, Launch)> {
-    // From now on a death may be laid to a kill.
-    OomKills::of_this_process();
-    let token = Token(os::random().map_err(|cause| Error::start("make its token", cause))?);
-    let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
-    let setup = Setup { token, outlives: !profile.configure.identity.daemon };
-    let pipes = pipes(setup, &memory, streams.stdin.as_ref());
-    let pipes = pipes.map_err(|cause| Error::start("make its pipes", cause))?;
-    let Pipes { control, their_control, orders, orders_read, reports } = pipes;
-    let (captured, their_stderr) = match streams.stderr {
-        Some(stderr) => (None, Some(stderr)),
-        None => stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?.unzip(),
-    };
+/// Everything that a process needs but itself.
+pub(super) struct Unborn {
+    pub(super) ends: Ends,
+    pub(super) reports: OwnedFd,
+    pub(super) launch: Launch,
+}
+
+impl Unborn {
+    pub(super) fn prepare(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
+        // From now on a death may be laid to a kill.
+        OomKills::of_this_process();
+        let (token, outlives) = (token()?, !profile.configure.identity.daemon);
+        let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
+        let mut more = vec![memory.as_fd()];
+        more.extend(streams.stdin.as_ref().map(OwnedFd::as_fd));
+        let Pipes { control, their_control, orders, orders_read, reports } =
+            Pipes::new(Setup { token, role: Role::Worker, outlives }, &more)?;
+        let (captured, their_stderr) = match streams.stderr {
+            Some(stderr) => (None, Some(stderr)),
+            None => stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?.unzip(),
+        };
+        let launch = Launch {
+            title,
+            env: environment(profile, token),
+            current_dir: profile.current_dir.clone(),
+            control: their_control,
+            stdout: streams.stdout,
+            stderr: their_stderr,
+        };
+        Ok(Self { ends: Ends { control, orders, orders_read, board, stderr: captured }, reports, launch })
+    }
+}
+
+pub(super) fn token() -> Result<Token> {
+    os::random().map(Token).map_err(|cause| Error::start("make its token", cause))
+}
+
+pub(super) fn environment(profile: &Profile, token: Token) -> Vec<(OsString, OsString)> {
     let mut env = profile.env.clone();
     env.push((ENV.into(), token.to_string().into()));
-    let (current_dir, stdout) = (profile.current_dir.clone(), streams.stdout);
-    let launch = Launch { title, env, current_dir, control: their_control, stdout, stderr: their_stderr };
-    Ok((Ends { control, orders, orders_read, board, stderr: captured }, reports, launch))
+    env
 }
 
 /// Both ends of a pipe for its stderr, where that is captured.
@@ -161,27 +171,32 @@ fn stderr(profile: &Profile) -> io::Result<Option<(Arc<Stderr>, OwnedFd)>> {
     Ok(Some((Stderr::follow(ours)?, theirs)))
 }
 
-/// What connects a worker, with its own ends on their way to it already.
-struct Pipes {
-    control: OwnedFd,
-    their_control: OwnedFd,
-    orders: OwnedFd,
-    orders_read: OwnedFd,
-    reports: OwnedFd,
+/// What connects a process, with its own ends on their way to it already.
+pub(super) struct Pipes {
+    pub(super) control: OwnedFd,
+    pub(super) their_control: OwnedFd,
+    pub(super) orders: OwnedFd,
+    pub(super) orders_read: OwnedFd,
+    pub(super) reports: OwnedFd,
 }
 
-fn pipes(setup: Setup, memory: &OwnedFd, stdin: Option<&OwnedFd>) -> io::Result<Pipes> {
-    let (control, their_control) = os::control_pair()?;
-    let (orders_read, orders) = os::pipe()?;
-    let (reports, their_reports) = os::pipe()?;
-    os::set_nonblocking(&orders)?;
-    os::set_nonblocking(&reports)?;
-    let setup = postcard::to_stdvec(&setup).map_err(io::Error::other)?;
-    // The socket keeps the message until the worker is there to take it.
-    let mut theirs = vec![orders_read.as_fd(), their_reports.as_fd(), memory.as_fd()];
-    theirs.extend(stdin.map(OwnedFd::as_fd));
-    os::send(&control, &setup, &theirs)?;
-    Ok(Pipes { control, their_control, orders, orders_read, reports })
+impl Pipes {
+    pub(super) fn new(setup: Setup, more: &[BorrowedFd<'_>]) -> Result<Self> {
+        Self::open(&setup, more).map_err(|cause| Error::start("make its pipes", cause))
+    }
+
+    fn open(setup: &Setup, more: &[BorrowedFd<'_>]) -> io::Result<Self> {
+        let (control, their_control) = os::control_pair()?;
+        let (orders_read, orders) = os::pipe()?;
+        let (reports, their_reports) = os::pipe()?;
+        os::set_nonblocking(&orders)?;
+        os::set_nonblocking(&reports)?;
+        let setup = postcard::to_stdvec(setup).map_err(io::Error::other)?;
+        let theirs = [&[orders_read.as_fd(), their_reports.as_fd()], more].concat();
+        // The socket keeps the message until the process is there to take it.
+        os::send(&control, &setup, &theirs)?;
+        Ok(Self { control, their_control, orders, orders_read, reports })
+    }
 }
 
 fn title(name: &str, index: usize) -> OsString {
@@ -193,9 +208,9 @@ pub(super) fn printable(title: &str) -> OsString {
     title.replace('\0', " ").into()
 }
 
-fn configure(request: &StartRequest) -> (Configure, Bytes) {
+fn configure(request: &StartRequest, preloads: bool) -> (Configure, Bytes) {
     let mut configure = Configure { index: request.index, ..request.profile.configure.clone() };
-    if configure.role == Role::PoolWorker {
+    if configure.duty == Duty::PoolWorker {
         let worker = Worker::name(&configure.name, request.index);
         configure.identity.name = worker;
         configure.identity.path.push_str(&format!("w{}", request.index));
@@ -204,10 +219,40 @@ fn configure(request: &StartRequest) -> (Configure, Bytes) {
     if request.index + 1 >= os::cores() {
         configure.busy_poll_ns = 0;
     }
+    configure.preload = request.profile.preload.as_ref().filter(|_| preloads).map(travelling);
     let Some(setup) = &request.profile.setup else { return (configure, Bytes::new()) };
-    let (offset, fingerprint) = setup.function.reference();
-    configure.initializer = Some(Initializer { offset, fingerprint });
+    configure.initializer = Some(setup.function.reference());
     (configure, setup.arguments.clone())
+}
+
+/// The end of a process, for whoever asks, however often.
+pub(super) type Ended = Shared<BoxFuture<'static, Exit>>;
+/// A process that is listened to.
+pub(super) type Listened = Newborn<Receiver, Ended>;
+
+impl Listened {
+    pub(super) fn new(
+        child: Child,
+        reports: OwnedFd,
+        stderr: Option<Arc<Stderr>>,
+        profile: &Profile,
+    ) -> Result<Self> {
+        let pid = child.pid();
+        let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
+        let reports = FramedRead::new(receiver, codec(profile.configure.max_frame));
+        Ok(Self { pid, reports, ended: child.ended().boxed().shared(), stderr })
+    }
+
+    pub(super) fn into_end(self) -> Ended {
+        self.ended
+    }
+
+    /// From now on its link hears it.
+    pub(super) fn begin(self, link: &Arc<SpawnLink>) -> Result<()> {
+        let FramedParts { io, read_buf, .. } = self.reports.into_parts();
+        let begun = io.into_nonblocking_fd().and_then(|pipe| link.begin(pipe, read_buf, self.ended));
+        begun.map_err(|cause| Error::start("hand over its pipe", cause))
+    }
 }
 
 impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin + Clone> Newborn<R, E> {
@@ -238,12 +283,13 @@ impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin + Clone> Newborn<R, 
         Error::WorkerDied(Death { stderr_tail, ..Death::new(self.pid, exit) })
     }
 
-    pub(super) async fn hello_in_time(&mut self) -> Result<()> {
-        let said = tokio::time::timeout(HELLO_WITHIN, self.hello()).await;
-        said.map_err(|_| Error::start("greet it", io::ErrorKind::TimedOut.into()))?
+    /// Waits until it has said who it is.
+    pub(super) async fn hello(&mut self) -> Result<()> {
+        let said = tokio::time::timeout(HELLO_WITHIN, self.said_hello()).await;
+        said.unwrap_or_else(|_| Err(Error::start("greet it", io::ErrorKind::TimedOut.into())))
     }
 
-    async fn hello(&mut self) -> Result<()> {
+    async fn said_hello(&mut self) -> Result<()> {
         let ours = Image::of_this_process().identity();
         match self.next().await? {
             Report::Hello { protocol: PROTOCOL, image } if image == ours => Ok(()),
@@ -253,9 +299,11 @@ impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin + Clone> Newborn<R, 
         }
     }
 
+    /// Waits until it is as it was told to be.
     pub(super) async fn ready(&mut self) -> Result<()> {
         match self.next().await? {
             Report::Ready => Ok(()),
+            Report::PreloadFailed(cause) => Err(Error::Preload { cause }),
             Report::InitializerFailed(cause) => Err(Error::Initializer { cause }),
             #[cfg(feature = "sandbox")]
             Report::SandboxFailed { part, cause } => Err(Error::Sandbox { part, cause }),
@@ -278,8 +326,8 @@ fn unexpected(why: &str) -> Error {
 }
 
 impl SpawnLink {
-    pub(super) fn configure(self: &Arc<Self>, request: &StartRequest) {
-        let (configure, arguments) = configure(request);
+    pub(super) fn configure(self: &Arc<Self>, request: &StartRequest, preloads: bool) {
+        let (configure, arguments) = configure(request, preloads);
         self.post(Frame::new(&Order::Configure(configure), arguments));
     }
 }

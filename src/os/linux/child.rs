@@ -1,33 +1,23 @@
 //! A child process from its start to its reaping: nothing that goes wrong between the two leaves one behind.
 //!
-//! 1. `std::process::Command` with no `pre_exec`, `uid` or `gid`, which keeps it on `posix_spawn`: a big parent
-//!    starts children as fast as a small one.
-//! 2. Death is told by the pidfd, never by the end of a pipe that a grandchild may hold.
-//! 3. While the child is not reaped, its number and that of its group belong to it: the group is killed first.
+//! 1. Death is told by the pidfd, never by the end of a pipe that a grandchild may hold.
+//! 2. While the child is not reaped, its number and that of its group belong to it: the group is killed first.
+//! 3. A child of the forkserver is reaped by that. How it ended is told a moment after its pidfd says that it has, or never.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, getppid, kill_process, kill_process_group,
-    pidfd_open, pidfd_send_signal, waitid, waitpid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-use crate::error::{Error, Exit, Result};
-
-/// The image of this very process, even if its file was replaced or deleted.
-const OURSELVES: &str = "/proc/self/exe";
+use crate::error::Exit;
 
 /// The signal that nobody survives.
 pub(crate) const SIGKILL: i32 = libc::SIGKILL;
@@ -38,31 +28,19 @@ pub(crate) const SIGINT: i32 = libc::SIGINT;
 /// Sends a signal to the group that a process leads or has led, since Linux 6.9.
 const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 
+/// A forkserver that has not told by then how its child has ended never will: it is stopped.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
+
 /// A thread that only waits needs next to nothing.
 const WAITING_STACK: usize = 64 * 1024;
-
-/// What to start: another process of this program.
-#[derive(Debug)]
-pub(crate) struct Launch {
-    /// What `ps` shows.
-    pub(crate) title: OsString,
-    /// Variables set besides those that are inherited.
-    pub(crate) env: Vec<(OsString, OsString)>,
-    /// Where it runs, if not where we do.
-    pub(crate) current_dir: Option<PathBuf>,
-    /// What becomes its descriptor 0 until it has entered.
-    pub(crate) control: OwnedFd,
-    /// What becomes its descriptor 1, if not ours.
-    pub(crate) stdout: Option<OwnedFd>,
-    /// What becomes its descriptor 2, if not ours.
-    pub(crate) stderr: Option<OwnedFd>,
-}
 
 /// A started child that was not reaped yet. Dropping it kills and reaps it.
 #[derive(Debug)]
 pub(crate) struct Child {
     pid: Pid,
     pidfd: Arc<OwnedFd>,
+    /// How it ends, told by the forkserver whose child it is. Nothing if it is ours.
+    told: Option<oneshot::Receiver<Exit>>,
     reaped: bool,
 }
 
@@ -75,45 +53,17 @@ pub(crate) struct Killer {
 /// Kills a child when nobody waits for it any more; one that has ended is not there to be hit.
 struct KillOnDrop(Killer);
 
-/// A child that we cannot watch yet: dropping it kills and reaps it by number.
-struct Unwatched(Pid);
-
-impl Launch {
-    /// Starts the child, in a process group of its own. Blocks for about a millisecond.
-    pub(crate) fn start(self) -> Result<Child> {
-        let mut command = Command::new(OURSELVES);
-        command.arg0(&self.title).envs(self.env).stdin(Stdio::from(self.control)).process_group(0);
-        if let Some(stdout) = self.stdout {
-            command.stdout(Stdio::from(stdout));
-        }
-        if let Some(stderr) = self.stderr {
-            command.stderr(Stdio::from(stderr));
-        }
-        if let Some(directory) = self.current_dir {
-            command.current_dir(directory);
-        }
-        let started = command.spawn().map_err(|cause| Error::start("start its process", cause))?;
-        let number = i32::try_from(started.id()).expect("a process number is an i32");
-        let unwatched = Unwatched(Pid::from_raw(number).expect("a process number is not 0"));
-        let pidfd = pidfd_open(unwatched.0, PidfdFlags::empty());
-        let pidfd = pidfd.map_err(|cause| Error::start("watch its process", cause.into()))?;
-        let pid = unwatched.0;
-        std::mem::forget(unwatched);
-        Ok(Child { pid, pidfd: Arc::new(pidfd), reaped: false })
-    }
-}
-
-impl Drop for Unwatched {
-    fn drop(&mut self) {
-        let _gone = kill_process(self.0, Signal::KILL);
-        let _reaped = retry_on_intr(|| waitpid(Some(self.0), WaitOptions::empty()));
-    }
-}
-
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
         self.0.kill();
     }
+}
+
+/// Watches on the current runtime whether a descriptor can be read.
+pub(crate) fn watch(descriptor: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: the descriptor is open, always the same, and stays open as long as the registration, which holds a share of it.
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    Ok(registered?)
 }
 
 /// Signals the group that a process leads or has led, and nothing else: not even where somebody has reaped it already does the
@@ -143,11 +93,6 @@ impl Killer {
         }
     }
 
-    /// True once the child has ended, whether or not it was reaped.
-    pub(crate) fn has_ended(&self) -> bool {
-        has_ended(self)
-    }
-
     /// Sends SIGTERM to the child's group, by a kernel that cannot name a group so to the child alone.
     pub(crate) fn interrupt(&self) {
         if signal_group(&self.pidfd, libc::SIGTERM).is_err() {
@@ -163,30 +108,28 @@ impl AsFd for Killer {
     }
 }
 
-/// By what a child sees its parent end: readable once it has.
-///
-/// # Errors
-///
-/// Those of the operating system; a parent that has ended already is none.
-pub(crate) fn watch_parent(parent: u32) -> io::Result<OwnedFd> {
-    let parent = i32::try_from(parent).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
-    let watched = pidfd_open(parent, PidfdFlags::empty());
-    // Whoever had its number then is our parent, if our parent still has it.
-    if getppid() == Some(parent) { Ok(watched?) } else { ended_already() }
-}
-
 /// True once the process behind a pidfd has ended.
 pub(crate) fn has_ended(pidfd: impl AsFd) -> bool {
     let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
     retry_on_intr(|| poll(&mut polled, Some(&Timespec::default()))).is_ok_and(|ready| ready > 0)
 }
 
-/// What can be read at once, and never gives anything: stands for a process that has ended.
-fn ended_already() -> io::Result<OwnedFd> {
-    Ok(super::pipe::pipe()?.0)
-}
-
 impl Child {
+    pub(super) fn ours(pid: Pid, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd: Arc::new(pidfd), told: None, reaped: false }
+    }
+
+    /// A child of the forkserver, which tells how it ends.
+    pub(crate) fn of_forkserver(pid: u32, pidfd: OwnedFd, told: oneshot::Receiver<Exit>) -> Option<Self> {
+        let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        Some(Self { pid, pidfd: Arc::new(pidfd), told: Some(told), reaped: false })
+    }
+
+    /// Lets go of a child that a copy of this process goes on to watch.
+    pub(crate) fn leave_to_parent(mut self) {
+        self.reaped = true;
+    }
+
     /// The child's process number.
     pub(crate) fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
@@ -201,30 +144,43 @@ impl Child {
     ///
     /// Cancel safe in that a child that is no longer waited for is killed and reaped.
     pub(crate) async fn ended(mut self) -> Exit {
-        let pidfd = Arc::clone(&self.pidfd);
-        // SAFETY: the descriptor is open, always the same, and stays open as long as the registration, which
-        // holds a share of it.
-        let registered = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
-        if let Ok(watched) = registered
-            && watched.readable().await.is_ok()
-        {
-            return self.reap();
+        let watched = match watch(Arc::clone(&self.pidfd)) {
+            Ok(watched) => watched.readable().await.is_ok(),
+            // There is no room in epoll.
+            Err(_) => false,
+        };
+        if !watched {
+            match self.watched_by_a_thread().await {
+                Some(child) => self = child,
+                None => return Exit::Unknown,
+            }
         }
-        // There is no room in epoll.
-        self.ended_on_a_thread().await
+        match self.told.take() {
+            Some(told) => self.hear(told).await,
+            None => self.reap(),
+        }
     }
 
-    /// The same with a thread that waits for this child alone.
-    async fn ended_on_a_thread(mut self) -> Exit {
+    /// Gives it back once it has ended, by a thread that waits for this child alone.
+    async fn watched_by_a_thread(self) -> Option<Self> {
         let _killed_if_given_up = KillOnDrop(self.killer());
         let (tell, told) = oneshot::channel();
         let waiting = thread::Builder::new().name("multiprocess-wait".into()).stack_size(WAITING_STACK);
         // Where no thread can be had, the child is dropped with what it was to run, which kills and reaps it.
         let _started = waiting.spawn(move || {
             self.wait_blocking();
-            let _nobody_waits = tell.send(self.reap());
+            let _nobody_waits = tell.send(self);
         });
-        told.await.unwrap_or(Exit::Unknown)
+        told.await.ok()
+    }
+
+    /// How it ended, as the forkserver tells it.
+    async fn hear(mut self, told: oneshot::Receiver<Exit>) -> Exit {
+        self.reaped = true;
+        let told = tokio::time::timeout(TOLD_WITHIN, told).await;
+        // The forkserver has done so, if it lives.
+        let _no_one_left = signal_group(&self.pidfd, libc::SIGKILL);
+        told.ok().and_then(Result::ok).unwrap_or(Exit::Unknown)
     }
 
     fn wait_blocking(&self) {
@@ -232,7 +188,8 @@ impl Child {
         let _readable = retry_on_intr(|| poll(&mut polled, None));
     }
 
-    fn reap(&mut self) -> Exit {
+    /// Kills its group and reaps it, which has ended.
+    pub(crate) fn reap(&mut self) -> Exit {
         self.reaped = true;
         let who = || WaitId::PidFd(self.pidfd.as_fd());
         let seen = retry_on_intr(|| waitid(who(), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
@@ -254,12 +211,23 @@ impl Child {
     }
 }
 
+impl AsFd for Child {
+    /// Its pidfd, which can be read once it has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.reaped {
-            self.killer().kill();
-            self.wait_blocking();
-            self.reap();
+        match (self.reaped, &self.told) {
+            (true, _) => {}
+            (false, Some(_)) => self.killer().kill(),
+            (false, None) => {
+                self.killer().kill();
+                self.wait_blocking();
+                self.reap();
+            }
         }
     }
 }

@@ -44,13 +44,20 @@ pub(crate) fn peek_stdin(buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length.min(buffer.len()))
 }
 
-/// Takes the next message and its descriptors, which close on exec.
+/// Takes the next message and its descriptors, which close on exec. Nothing but an empty message is the end.
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive_with(socket, buffer, RecvFlags::CMSG_CLOEXEC)
+}
+
+/// As `receive`, without waiting for one.
+pub(crate) fn receive_now(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive_with(socket, buffer, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+}
+
+fn receive_with(socket: impl AsFd, buffer: &mut [u8], flags: RecvFlags) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = retry_on_intr(|| {
-        recvmsg(&socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    })?;
+    let message = retry_on_intr(|| recvmsg(&socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags))?;
     let mut descriptors = Vec::new();
     for part in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = part {
@@ -60,16 +67,35 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize
     Ok((message.bytes, descriptors))
 }
 
-/// Blocks until the other side of the socket is gone; anything it says before is said back to it.
+/// The process that has made a control socket and waits at its other end.
 ///
-/// The process there may be gone before its end of the socket is: a child that it has forked holds that too.
-pub(crate) fn echo_until_end(socket: impl AsFd) {
-    let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
-    if !super::entrance::is_our_parent(&socket) {
-        return;
+/// It may be gone before its end of the socket is: a child that it has forked holds that too.
+#[derive(Debug)]
+pub(crate) struct Maker(Option<OwnedFd>);
+
+impl Maker {
+    /// Our parent, which has made this socket. Nothing if it has ended meanwhile.
+    pub(crate) fn is_our_parent(socket: impl AsFd) -> Option<Self> {
+        let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+        // While it is our parent, its number is its own.
+        super::entrance::is_our_parent(socket).then_some(Self(parent))
     }
+
+    /// One that has ended: its descriptor can be read, as that of a process that has.
+    pub(crate) fn ended() -> Self {
+        Self(super::pipe::pipe().ok().map(|(read, _)| read))
+    }
+
+    /// Its pidfd, where that can be had.
+    pub(crate) fn pidfd(&self) -> Option<&OwnedFd> {
+        self.0.as_ref()
+    }
+}
+
+/// Blocks until the other side of the socket is gone; anything it says before is said back to it.
+pub(crate) fn echo_until_end(socket: impl AsFd, maker: &Maker) {
     let mut heard = [0_u8; 64];
-    while is_readable_first(&socket, parent.as_ref()) {
+    while is_readable_first(&socket, maker.pidfd()) {
         let received = retry_on_intr(|| recv(&socket, &mut heard, RecvFlags::empty()));
         let Ok((_, length @ 1..)) = received else { return };
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -93,6 +119,30 @@ pub(crate) fn was_echoed(socket: impl AsFd) -> bool {
     let answered = answers.next().is_some();
     answers.for_each(drop);
     answered
+}
+
+/// Sends one message, and waits for room if there is none.
+pub(crate) fn send_waiting(
+    socket: impl AsFd,
+    message: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    loop {
+        match send(&socket, message, descriptors) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut polled = [PollFd::new(&socket, PollFlags::OUT)];
+                retry_on_intr(|| poll(&mut polled, None))?;
+            }
+            sent => return sent,
+        }
+    }
+}
+
+/// Waits until at least one of these can be read, or has come to its end, and says of each whether it is so.
+pub(crate) fn wait_for_any(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
+    let mut polled: Vec<_> = descriptors.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
+    retry_on_intr(|| poll(&mut polled, None))?;
+    Ok(polled.iter().map(|one| !one.revents().is_empty()).collect())
 }
 
 /// Waits until the socket can be read; false if the other process has ended, where that can be told.

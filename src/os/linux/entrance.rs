@@ -2,7 +2,7 @@
 
 #[cfg(feature = "auto-entry")]
 use std::ffi::c_char;
-use std::ffi::c_int;
+use std::ffi::{OsStr, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
@@ -102,9 +102,7 @@ pub(super) fn is_our_parent(control: impl AsFd) -> bool {
 /// inherited above 2.
 pub(crate) fn accept_control() -> io::Result<OwnedFd> {
     let control = fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::stdio::dup2_stdin(&null)?;
-    drop(null);
+    close_stdin()?;
     let kept = u32::try_from(control.as_raw_fd()).expect("an open descriptor is not negative");
     close_range(3, kept - 1);
     close_range(kept + 1, u32::MAX);
@@ -112,8 +110,24 @@ pub(crate) fn accept_control() -> io::Result<OwnedFd> {
 }
 
 /// Makes this our stdin.
-pub(crate) fn become_stdin(stdin: OwnedFd) -> io::Result<()> {
+pub(crate) fn become_stdin(stdin: impl AsFd) -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(stdin)?)
+}
+
+/// Makes this our stdout.
+pub(crate) fn become_stdout(stdout: impl AsFd) -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stdout(stdout)?)
+}
+
+/// Makes this our stderr.
+pub(crate) fn become_stderr(stderr: impl AsFd) -> io::Result<()> {
+    Ok(rustix::stdio::dup2_stderr(stderr)?)
+}
+
+/// Makes `/dev/null` our stdin.
+pub(crate) fn close_stdin() -> io::Result<()> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    become_stdin(super::pipe::lift(null)?)
 }
 
 /// Closes the descriptors from `first` to `last`; a kernel without the call leaves them open.
@@ -171,6 +185,12 @@ pub(crate) fn leave_with_group(code: i32) -> ! {
 pub(crate) fn nice(by: i32) -> io::Result<()> {
     rustix::process::nice(by)?;
     Ok(())
+}
+
+/// Sets a variable of the environment, in a process that has only this thread.
+pub(crate) fn set_variable(key: &OsStr, value: &OsStr) {
+    // SAFETY: nobody else reads the environment, as there is nobody else: this runs in a process that was just forked.
+    unsafe { std::env::set_var(key, value) };
 }
 
 /// The kernel's number of this thread.

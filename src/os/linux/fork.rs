@@ -1,5 +1,6 @@
-//! Does this process stem from a `fork` of one that had made a pool, or of a worker?
+//! Forks: our own, of a process with one thread, and those of others.
 //!
+//! Does this process stem from a `fork` of one that had made a pool, or of a worker?
 //! Nothing of a pool lives on there: its threads do not exist, its locks may be held by one of them for ever, and what
 //! it has registered with the kernel is the parent's too.
 
@@ -8,7 +9,16 @@ use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, setpgid};
+
+use super::child::Child;
+use super::launch::Unwatched;
 use crate::error::{Error, Result};
+
+/// A thread that has been joined may be seen for a moment longer.
+const THREADS_GONE_WITHIN: Duration = Duration::from_millis(100);
 
 static FORKED: AtomicBool = AtomicBool::new(false);
 static NOTICED: AtomicBool = AtomicBool::new(false);
@@ -42,6 +52,63 @@ pub(crate) fn forked() -> bool {
 /// Comes before any lock of a pool is taken.
 pub(crate) fn not_forked() -> Result<()> {
     if forked() { Err(Error::Forked) } else { Ok(()) }
+}
+
+/// The threads of this process beside this one: their names and numbers. One that has been joined is none.
+///
+/// # Errors
+///
+/// Those of reading `/proc`.
+pub(crate) fn other_threads() -> io::Result<Vec<String>> {
+    let end = Instant::now() + THREADS_GONE_WITHIN;
+    loop {
+        let threads = threads()?;
+        if threads.is_empty() || Instant::now() > end {
+            return Ok(threads);
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn threads() -> io::Result<Vec<String>> {
+    let own = super::thread_id().to_string();
+    let mut threads = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let thread = thread?;
+        let id = thread.file_name().to_string_lossy().into_owned();
+        if id != own {
+            let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+            threads.push(format!("{} ({id})", name.trim_end()));
+        }
+    }
+    Ok(threads)
+}
+
+/// Makes a copy of this process, in a process group of its own. Nothing in the copy.
+///
+/// # Errors
+///
+/// [`Error::NotAlone`] if there is a second thread: in the copy, whatever lock it holds would be held for ever. [`Error::Start`] if the operating system refuses.
+pub(crate) fn fork() -> Result<Option<Child>> {
+    let threads = other_threads().map_err(|cause| Error::start("count the threads", cause))?;
+    if !threads.is_empty() {
+        return Err(Error::NotAlone { threads });
+    }
+    // SAFETY: this is the only thread, as was just seen, and nobody can start another one meanwhile; so the copy is as whole as we are.
+    let forked = unsafe { libc::fork() };
+    if forked < 0 {
+        return Err(Error::start("fork it", io::Error::last_os_error()));
+    }
+    let Some(pid) = Pid::from_raw(forked) else {
+        // This is the copy, and one that we have made, not a host of us.
+        FORKED.store(false, Ordering::Relaxed);
+        let _own_group = setpgid(None, None);
+        return Ok(None);
+    };
+    let child = Unwatched(pid).watch()?;
+    // Both sides do it, so that neither goes on before it is done.
+    let _own_group = setpgid(Some(pid), Some(pid));
+    Ok(Some(child))
 }
 
 /// A value that a forked child never drops: doing so would wait for a lock that nobody gives back, or take from the

@@ -7,6 +7,7 @@ mod control;
 mod entrance;
 mod fork;
 mod image;
+mod launch;
 mod memory;
 #[cfg(all(test, models))]
 mod models;
@@ -17,19 +18,25 @@ mod random;
 mod sandbox;
 mod slot;
 mod stderr;
+mod title;
 
 pub(crate) use board::{Board, SLOTS};
-pub(crate) use child::{Child, Killer, Launch, SIGINT, SIGKILL, SIGTERM, has_ended, watch_parent};
+pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch};
 pub(crate) use clock::monotonic_ns;
-pub(crate) use control::{call_out, control_pair, echo_until_end, peek_stdin, receive, send, was_echoed};
+pub(crate) use control::{
+    Maker, call_out, control_pair, echo_until_end, peek_stdin, receive, receive_now, send, send_waiting,
+    wait_for_any, was_echoed,
+};
 pub(crate) use entrance::{
-    LIFELINE_LOST, accept_control, become_stdin, has_extra_rights, leave_at_once, leave_with_group, nice,
-    reset_signals, stdin_is_control, stdin_is_our_parent, thread_id,
+    LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
+    leave_at_once, leave_with_group, nice, reset_signals, set_variable, stdin_is_control,
+    stdin_is_our_parent, thread_id,
 };
 #[cfg(feature = "auto-entry")]
 pub(crate) use entrance::{before_main, run_later_constructors};
-pub(crate) use fork::{Rooted, forked, not_forked, notice_forks};
+pub(crate) use fork::{Rooted, fork, forked, not_forked, notice_forks, other_threads};
 pub(crate) use image::Image;
+pub(crate) use launch::Launch;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
@@ -40,3 +47,4 @@ pub(crate) use sandbox::{
 };
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
+pub(crate) use title::{retitle, roomy_title};
