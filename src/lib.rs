@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod context;
 mod dispatch;
 pub mod dummy;
 mod error;
@@ -15,6 +16,7 @@ mod wait;
 mod wire;
 pub mod worker;
 
+pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
 pub use pool::{

@@ -18,7 +18,7 @@ impl Message for Report {}
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// The first order. The initializer's arguments are its payload.
-    Configure(Configure),
+    Configure(Box<Configure>),
     /// Run a task; one record for each element is the payload.
     Run(Run),
     /// Nothing more will come: end.

@@ -15,9 +15,10 @@ use super::execute::{self, Send, execute, leave_if_forked};
 use super::identity::become_known_as;
 use super::preload;
 use crate::os::{self, Board, Image, Maker, Resident};
-use crate::task::{self, Task};
+use crate::task::{self, State, Task};
 use crate::wire::{
-    Codec, Configure, Duty, Frame, LARGEST_MAX, Order, PROTOCOL, Records, Report, Run, TaskRef, codec, split,
+    Codec, Configure, Duty, Frame, Initializer, LARGEST_MAX, Order, PROTOCOL, Records, Report, Run, TaskRef,
+    codec, split,
 };
 
 /// The thread that only waits for the parent's end needs next to nothing.
@@ -70,7 +71,7 @@ pub(super) fn serve(pipes: Pipes, board: &OwnedFd, outlives: bool) -> ! {
 }
 
 /// Says hello, and waits to be told how to be.
-pub(super) fn configuration(orders: &mut Orders, reports: &OwnedFd) -> (Configure, Bytes) {
+pub(super) fn configuration(orders: &mut Orders, reports: &OwnedFd) -> (Box<Configure>, Bytes) {
     let hello = Report::Hello { protocol: PROTOCOL, image: Image::of_this_process().identity() };
     // If the parent is gone, whatever it has ordered before is there all the same.
     let _nobody_listens = write(reports, &hello, Vec::new());
@@ -131,18 +132,7 @@ impl Server {
         {
             self.failed(&Report::PreloadFailed(cause))
         }
-        let state = match &configure.initializer {
-            None => None,
-            Some(initializer) => {
-                let found = task::resolve_initializer(initializer);
-                let called = found.and_then(|function| function.call(arguments));
-                leave_if_forked();
-                match called {
-                    Ok(state) => Some(state),
-                    Err(cause) => self.failed(&Report::InitializerFailed(cause)),
-                }
-            }
-        };
+        let state = configure.initializer.as_ref().map(|initializer| self.initialize(initializer, arguments));
         let limit = configure.max_memory.map(|bytes| {
             let resident = Resident::new();
             let resident = resident.unwrap_or_else(|error| give_up("measure its memory", &error));
@@ -165,6 +155,13 @@ impl Server {
             // A task has spoiled the pipe.
             Err(_) => std::process::exit(os::LIFELINE_LOST),
         }
+    }
+
+    fn initialize(&mut self, initializer: &Initializer, arguments: &[u8]) -> State {
+        let found = task::resolve_initializer(initializer);
+        let called = found.and_then(|function| function.call(arguments));
+        leave_if_forked();
+        called.unwrap_or_else(|cause| self.failed(&Report::InitializerFailed(cause)))
     }
 
     /// Ends a worker that is not as it should be.

@@ -160,7 +160,7 @@ impl Seed {
         newborn.hello().await?;
         let configure =
             Configure { preload: profile.preload.as_ref().map(travelling), ..Configure::default() };
-        let frame = Frame::new(&Order::Configure(configure), bytes::Bytes::new());
+        let frame = Frame::new(&Order::Configure(Box::new(configure)), bytes::Bytes::new());
         // A forkserver that reads no more has ended, and that says more.
         let _ended = write_all(orders, &frame.head).await;
         newborn.ready().await?;

@@ -49,13 +49,11 @@ fn fork(profile: &Profile, title: OsString, streams: Streams) -> Result<Born> {
     let Unborn { ends, reports, launch } = Unborn::prepare(profile, title, streams)?;
     // What waits there would be written by both.
     let _nothing_more = io::stdout().flush();
-    match os::fork()? {
-        Some(child) => Ok(Born { child, ends, reports, preloads: false }),
-        None => {
-            drop((ends, reports));
-            enter_forked_as(Launch { env: profile.env.clone(), ..launch })
-        }
+    if let Some(child) = os::fork()? {
+        return Ok(Born { child, ends, reports, preloads: false });
     }
+    drop((ends, reports));
+    enter_forked_as(Launch { env: profile.env.clone(), ..launch })
 }
 
 impl Profile {

@@ -213,7 +213,7 @@ fn configure(request: &StartRequest, preloads: bool) -> (Configure, Bytes) {
     if configure.duty == Duty::PoolWorker {
         let worker = Worker::name(&configure.name, request.index);
         configure.identity.name = worker;
-        configure.identity.path.push_str(&format!("w{}", request.index));
+        configure.identity.path = format!("{}w{}", configure.identity.path, request.index);
     }
     // One core is left to whoever makes the calls; a worker beyond the others would take it by polling.
     if request.index + 1 >= os::cores() {
@@ -328,6 +328,6 @@ fn unexpected(why: &str) -> Error {
 impl SpawnLink {
     pub(super) fn configure(self: &Arc<Self>, request: &StartRequest, preloads: bool) {
         let (configure, arguments) = configure(request, preloads);
-        self.post(Frame::new(&Order::Configure(configure), arguments));
+        self.post(Frame::new(&Order::Configure(Box::new(configure)), arguments));
     }
 }
