@@ -244,7 +244,7 @@ fn workers_end_with_their_parent_though_a_forked_child_holds_their_sockets() {
     let told = BufReader::new(host.stdout.take().expect("it is piped")).lines();
     let line = told.map_while(Result::ok).find_map(|line| Some(line.split_once("child: ")?.1.to_owned()));
     let child: u32 = line.and_then(|pid| pid.parse().ok()).expect("it tells its child");
-    assert_eq!(mark.processes().len(), 4);
+    assert_eq!(mark.workers().len(), 4);
     host.kill().expect("it runs");
     host.wait().expect("it was killed");
     until("only the forked child is left", || mark.processes() == [child]);

@@ -10,6 +10,7 @@ use multiprocess::{Error, Exit, ProcessPool};
 use support::alone::{again, alone, is_alone, test_of};
 use support::census::memory_kib;
 use support::foreign::{SIGABRT, SIGKILL, exit_as_c_does, fork, reap};
+use support::start_method::left_out;
 use support::{death, end, run, skipped};
 
 const TAIL: usize = 8 * 1024;
@@ -78,7 +79,10 @@ fn only_the_end_of_much_is_kept() {
 
 // fault 12
 #[test]
-fn a_worker_that_cannot_start_tells_why() {
+fn a_worker_that_the_loader_complains_of_tells_why() {
+    if left_out("the loader has loaded all before") {
+        return;
+    }
     run(async {
         let pool = ProcessPool::builder().workers(1).env("LD_PRELOAD", "/nowhere/odd.so").build();
         let pool = pool.expect("the pool starts");
@@ -87,6 +91,13 @@ fn a_worker_that_cannot_start_tells_why() {
         let ended = death(pool.apply(exit, (4,)).await);
         assert!(ended.stderr_tail.contains("/nowhere/odd.so"), "{}", ended.stderr_tail);
         end(pool).await;
+    });
+}
+
+// fault 12
+#[test]
+fn a_worker_that_cannot_start_tells_why() {
+    run(async {
         let fails = |text: String| -> u8 {
             eprintln!("{text}");
             std::process::exit(5)

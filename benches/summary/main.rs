@@ -20,7 +20,7 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 13] = [
     ("roundtrip_spawned", roundtrip::spawned),
     ("roundtrip_block_on", roundtrip::block_on),
     ("roundtrip_current_thread", roundtrip::current_thread),
@@ -31,6 +31,9 @@ const CASES: [Case; 10] = [
     ("spawn_1", start::one),
     ("spawn_16", start::sixteen),
     ("idle_worker_private_kib", memory::idle_worker),
+    ("forkserver_1", start::one_forked),
+    ("forkserver_16", start::sixteen_forked),
+    ("forkserver_private_kib", memory::idle_forked),
 ];
 
 fn main() {

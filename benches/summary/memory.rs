@@ -2,7 +2,7 @@
 //!
 //! Floor: that of this program started anew, with nothing done in it but one read that waits.
 
-use multiprocess::ProcessPool;
+use multiprocess::{ProcessPool, StartMethod};
 use tokio::runtime::Runtime;
 
 use crate::child::Pong;
@@ -13,9 +13,18 @@ use crate::sample::median;
 const WORKERS: u32 = 5;
 
 pub(crate) fn idle_worker(amount: Amount) -> Line {
+    measure(amount, StartMethod::Spawn)
+}
+
+pub(crate) fn idle_forked(amount: Amount) -> Line {
+    measure(amount, StartMethod::Forkserver)
+}
+
+fn measure(amount: Amount, method: StartMethod) -> Line {
     let runtime = Runtime::new().expect("a runtime can be made");
     let workers = usize::try_from(amount.of(WORKERS)).expect("they are few");
-    let pool = runtime.block_on(async { ProcessPool::new(workers) }).expect("it has workers");
+    let builder = ProcessPool::builder().workers(workers).start_method(method);
+    let pool = runtime.block_on(async { builder.build() }).expect("it has workers");
     runtime.block_on(pool.ready()).expect("the workers start");
     // Each of them has certainly worked: there are many times more calls than one could be sent ahead.
     let warm = pool.map(|x: u64| x * x, 0..100_u64 * u64::from(WORKERS)).chunksize(1);

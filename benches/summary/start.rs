@@ -1,4 +1,4 @@
-//! From nothing to a result from each worker of a new pool.
+//! From nothing to a result from each worker of a new pool, and from a warm forkserver to a result from each of its new workers.
 //!
 //! Floor: this program started anew, until its first byte comes over a pipe; many of them by as many threads as
 //! there are cores.
@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 use std::num::NonZero;
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use multiprocess::{ProcessPool, Result, worker};
+use multiprocess::{ProcessPool, Result, StartMethod, worker};
 use tokio::runtime::Builder;
 
 use crate::child::Pong;
@@ -23,6 +23,50 @@ pub(crate) fn one(amount: Amount) -> Line {
 
 pub(crate) fn sixteen(amount: Amount) -> Line {
     measure(16, amount.of(10))
+}
+
+pub(crate) fn one_forked(amount: Amount) -> Line {
+    measure_forked(1, amount.of(50))
+}
+
+pub(crate) fn sixteen_forked(amount: Amount) -> Line {
+    measure_forked(16, amount.of(10))
+}
+
+fn measure_forked(workers: usize, rounds: u32) -> Line {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let of_pool = || {
+        let time = runtime.block_on(first_results_of_forked(workers)).expect("the workers start");
+        vec![time]
+    };
+    let medians = in_turns(rounds, of_pool, || vec![first_bytes(workers)]);
+    Line::new(ms(medians.case), "ms", ms(medians.floor))
+}
+
+/// The time from the wish for more workers to a result from each, where the forkserver and one worker are there already.
+async fn first_results_of_forked(workers: usize) -> Result<Duration> {
+    let pool = ProcessPool::builder().workers(1).start_method(StartMethod::Forkserver).build()?;
+    // This worker takes no part.
+    let held = pool.apply_async(|| std::thread::park(), ());
+    pool.ready().await?;
+    let start = Instant::now();
+    pool.resize(workers + 1)?;
+    if workers > 1 {
+        pool.ready().await?;
+    }
+    one_call_each(&pool, workers).await?;
+    let time = start.elapsed();
+    drop(held);
+    pool.terminate();
+    pool.join().await?;
+    Ok(time)
+}
+
+async fn one_call_each(pool: &ProcessPool, workers: usize) -> Result<()> {
+    let calls = (0..workers).map(|_| pool.apply(|| worker::current().map(|worker| worker.index), ()));
+    let seen: HashSet<_> = try_join_all(calls).await?.into_iter().collect();
+    assert_eq!(seen.len(), workers, "each worker had one call");
+    Ok(())
 }
 
 fn measure(workers: usize, rounds: u32) -> Line {
@@ -45,9 +89,7 @@ async fn first_results(workers: usize) -> Result<ProcessPool> {
         // Otherwise the first that are there would do it all.
         pool.ready().await?;
     }
-    let calls = (0..workers).map(|_| pool.apply(|| worker::current().map(|worker| worker.index), ()));
-    let seen: HashSet<_> = try_join_all(calls).await?.into_iter().collect();
-    assert_eq!(seen.len(), workers, "each worker had one call");
+    one_call_each(&pool, workers).await?;
     Ok(pool)
 }
 

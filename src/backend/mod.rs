@@ -128,6 +128,9 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Starts a worker and waits until it takes calls. Dropping the future ends what was started.
     async fn start(&self, request: StartRequest) -> Result<Arc<dyn Link>>;
+
+    /// Ends whatever it has started beside workers. The last of those has ended, and there will be no other.
+    async fn end(&self) {}
 }
 
 /// The pool's end of one worker. No method waits.

@@ -297,7 +297,9 @@ impl Engine {
             Phase::Open => Some(Err(Error::NotClosed)),
             _ => (ledger.is_finished() && self.has_performed()).then_some(Ok(())),
         })
-        .await
+        .await?;
+        self.backend.end().await;
+        Ok(())
     }
 
     async fn until(&self, mut answer: impl FnMut(&Ledger<Arc<Unit>>) -> Option<Result<()>>) -> Result<()> {

@@ -20,18 +20,21 @@ impl Starting {
         let (worker, profile) = (self.worker, Arc::clone(self.engine.profile()));
         let events: Arc<dyn Events> = Arc::<Engine>::clone(&self.engine);
         let request = StartRequest { worker, index, profile, events };
-        let (limit, prepares) = (request.profile.start_timeout, request.profile.setup.is_some());
+        let limit = request.profile.start_timeout;
+        let (prepares, loads) = (request.profile.setup.is_some(), request.profile.preload.is_some());
         // It runs on the background runtime, which has a clock. What was started ends with the future.
         let outcome = tokio::time::timeout(limit, self.engine.backend().start(request)).await;
-        self.outcome = Some(outcome.unwrap_or_else(|_| Err(too_slow(limit, prepares))));
+        self.outcome = Some(outcome.unwrap_or_else(|_| Err(too_slow(limit, prepares, loads))));
     }
 }
 
-fn too_slow(limit: Duration, prepares: bool) -> Error {
-    if prepares {
-        return Error::Initializer { cause: format!("it did not end within {limit:?}") };
+fn too_slow(limit: Duration, prepares: bool, loads: bool) -> Error {
+    let cause = format!("it did not end within {limit:?}");
+    match (prepares, loads) {
+        (true, false) => Error::Initializer { cause },
+        (false, true) => Error::Preload { cause },
+        _ => Error::start("wait until it takes calls", io::ErrorKind::TimedOut.into()),
     }
-    Error::start("wait until it takes calls", io::ErrorKind::TimedOut.into())
 }
 
 impl Drop for Starting {

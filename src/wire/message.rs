@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::{Duty, Identity};
 
 /// Two processes work together only if they speak the same version.
-pub(crate) const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 1;
 
 /// Anything that stands at the head of a frame.
 pub(crate) trait Message: Serialize {}
@@ -134,12 +134,12 @@ pub(crate) enum Report {
     Hello { protocol: u32, image: u64 },
     /// It takes orders.
     Ready,
-    /// What was to be loaded could not be; the process ends.
-    PreloadFailed(String),
     /// The initializer failed; the worker ends.
     InitializerFailed(String),
     /// The next results of a call; one record for each element is the payload.
     Reply(Reply),
+    /// What was to be loaded could not be; the process ends.
+    PreloadFailed(String),
     /// A part of the sandbox does not hold, and must; the worker ends. It stays last, so that no feature changes the others.
     #[cfg(feature = "sandbox")]
     SandboxFailed { part: String, cause: String },

@@ -19,7 +19,7 @@ use super::preload;
 use super::serve::{Orders, Pipes, configuration, write};
 use super::shape::take_shape;
 use crate::error::Error;
-use crate::os::{self, Child, Launch, Maker};
+use crate::os::{self, Child, Launch, Maker, Title};
 use crate::wire::{ForkNotice, ForkRequest, Report};
 
 /// The most that a request may take.
@@ -29,6 +29,7 @@ pub(crate) const REQUEST_ROOM: usize = 64 * 1024;
 struct Forkserver {
     control: OwnedFd,
     maker: Maker,
+    title: Option<Title>,
     children: Vec<(u64, Child)>,
 }
 
@@ -51,7 +52,7 @@ pub(super) fn serve(pipes: Pipes) -> ! {
         std::process::exit(1);
     }
     drop(reports);
-    let mut forkserver = Forkserver { control, maker, children: Vec::new() };
+    let mut forkserver = Forkserver { control, maker, title: Title::of_this_process(), children: Vec::new() };
     let mut buffer = vec![0; REQUEST_ROOM];
     loop {
         match forkserver.step(&mut buffer) {
@@ -122,10 +123,10 @@ impl Forkserver {
 
     /// In a process that was just forked: nothing of the forkserver stays but what it has loaded.
     fn become_worker(self, ordered: Ordered) -> ! {
-        let Self { control, maker, children } = self;
+        let Self { control, maker, title, children } = self;
         drop(control);
         children.into_iter().for_each(|(_, child)| child.leave_to_parent());
-        begin(take_shape(ordered.into_launch()), Some(maker))
+        begin(take_shape(ordered.into_launch(), title), Some(maker))
     }
 
     fn tell(&self, notice: &ForkNotice, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {

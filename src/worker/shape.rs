@@ -3,15 +3,17 @@
 use std::os::fd::OwnedFd;
 
 use super::enter::{enter_forked, give_up};
-use crate::os::{self, Launch};
+use crate::os::{self, Launch, Title};
 
 /// Makes this process, which was just forked, what was to be started; its control socket. Whoever cannot complains where that is heard.
-pub(super) fn take_shape(launch: Launch) -> OwnedFd {
-    let Launch { title, env, current_dir, control, stdout, stderr } = launch;
+pub(super) fn take_shape(launch: Launch, shown: Option<Title>) -> OwnedFd {
+    if let Some(shown) = shown {
+        shown.set(&launch.title);
+    }
+    let Launch { env, current_dir, control, stdout, stderr, .. } = launch;
     let streams = stderr.map_or(Ok(()), os::become_stderr);
     let streams = streams.and_then(|()| stdout.map_or(Ok(()), os::become_stdout));
     streams.unwrap_or_else(|error| give_up("take its standard streams", &error));
-    os::retitle(&title);
     for (key, value) in env {
         os::set_variable(&key, &value);
     }
@@ -24,5 +26,5 @@ pub(super) fn take_shape(launch: Launch) -> OwnedFd {
 
 /// Makes this process, which its program has just forked, what was to be started, and serves.
 pub(crate) fn enter_forked_as(launch: Launch) -> ! {
-    enter_forked(take_shape(launch))
+    enter_forked(take_shape(launch, Title::of_this_process()))
 }

@@ -82,6 +82,17 @@ pub fn descendants() -> Vec<u32> {
     found.split_off(1)
 }
 
+/// Those of them that are no forkservers.
+pub fn workers() -> Vec<u32> {
+    descendants().into_iter().filter(|pid| !is_forkserver(*pid)).collect()
+}
+
+/// True of a process that is there to fork others.
+pub fn is_forkserver(pid: u32) -> bool {
+    let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&title).contains(": forkserver")
+}
+
 /// True while there is such a process, a zombie too.
 pub fn exists(pid: u32) -> bool {
     fs::exists(format!("/proc/{pid}")).expect("/proc can be looked at")
@@ -144,6 +155,11 @@ impl Mark {
     /// The processes that were started with it, wherever they stand now. Those that have ended are none.
     pub fn processes(&self) -> Vec<u32> {
         processes().filter(|pid| self.is_on(*pid)).collect()
+    }
+
+    /// Those of them that are no forkservers.
+    pub fn workers(&self) -> Vec<u32> {
+        self.processes().into_iter().filter(|pid| !is_forkserver(*pid)).collect()
     }
 
     fn is_on(&self, pid: u32) -> bool {

@@ -13,6 +13,14 @@ pub fn is_on_forkserver() -> bool {
     std::env::var_os(ENV).as_deref() == Some(OsStr::new("forkserver"))
 }
 
+/// True on the forkserver, for what holds otherwise there.
+pub fn left_out(why: &str) -> bool {
+    if is_on_forkserver() {
+        super::skipped(format_args!("on the forkserver: {why}"));
+    }
+    is_on_forkserver()
+}
+
 /// Runs before `main`, and before the entry of a worker, so that no test has made a pool yet.
 pub fn choose() {
     if is_on_forkserver() {

@@ -106,6 +106,14 @@ impl Forkserver {
         Ok(started)
     }
 
+    /// Ends it, and waits until it is gone.
+    pub(super) async fn end(&self) {
+        let running = self.running.lock().await.take();
+        if let Some(running) = running {
+            running.end().await;
+        }
+    }
+
     async fn seed(&self) -> Result<Seed> {
         match &self.source {
             Source::Spawned => {
@@ -164,10 +172,8 @@ impl Seed {
         // A forkserver that reads no more has ended, and that says more.
         let _ended = write_all(orders, &frame.head).await;
         newborn.ready().await?;
-        let running =
-            Running::new(control, killer).map_err(|cause| Error::start("watch its forkserver", cause))?;
-        tokio::spawn(newborn.into_end());
-        Ok(running)
+        let running = Running::new(control, killer, newborn.into_end());
+        running.map_err(|cause| Error::start("watch its forkserver", cause))
     }
 }
 

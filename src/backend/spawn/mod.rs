@@ -44,4 +44,8 @@ impl Backend for Spawn {
         let link: Arc<dyn Link> = start::start(request, &self.origin, Arc::clone(&self.home)).await?;
         Ok(link)
     }
+
+    async fn end(&self) {
+        self.origin.end().await;
+    }
 }

@@ -47,6 +47,15 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// Ends the process that forks, if there is one.
+    pub(super) async fn end(&self) {
+        if let Self::Forkserver(forkserver) = self {
+            forkserver.end().await;
+        }
+    }
+}
+
 /// Starts the program anew, without holding up the runtime.
 pub(super) async fn spawn(profile: &Arc<Profile>, title: OsString, streams: Streams) -> Result<Born> {
     let profile = Arc::clone(profile);

@@ -12,14 +12,18 @@ use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
+use super::start::Ended;
 use crate::error::{Error, Exit, Result};
-use crate::os::{self, Child, Killer, Launch};
+use crate::os::{self, Child, Killer, Launch, background};
 use crate::wire::{ForkNotice, ForkRequest};
 use crate::worker::REQUEST_ROOM;
 
 /// A forkserver that has not forked by then is stopped, and will be killed.
 const FORKED_WITHIN: Duration = Duration::from_secs(5);
+/// A process that was killed and is still there then stays for ever.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// Far more than a notice takes, the names of a few hundred threads included.
 const NOTICE_ROOM: usize = 16 * 1024;
 
@@ -30,6 +34,8 @@ pub(super) struct Running {
     killer: Killer,
     next: AtomicU64,
     open: Arc<Open>,
+    /// Told when it was reaped.
+    gone: CancellationToken,
 }
 
 /// Why there is no new process.
@@ -54,17 +60,39 @@ enum Stage {
 
 impl Running {
     /// Listens to it from now on. Runs on the background runtime.
-    pub(super) fn new(control: OwnedFd, killer: Killer) -> io::Result<Self> {
+    pub(super) fn new(control: OwnedFd, killer: Killer, ended: Ended) -> io::Result<Self> {
         os::set_nonblocking(&control)?;
         let control = Arc::new(control);
         let heard = os::watch(Arc::clone(&control))?;
         let open = Arc::new(Open(Mutex::new(Some(HashMap::new()))));
         tokio::spawn(Arc::clone(&open).listen(heard));
-        Ok(Self { control, killer, next: AtomicU64::new(0), open })
+        let gone = CancellationToken::new();
+        let told = gone.clone().drop_guard();
+        tokio::spawn(async move {
+            ended.await;
+            drop(told);
+        });
+        Ok(Self { control, killer, next: AtomicU64::new(0), open, gone })
     }
 
     pub(super) fn is_gone(&self) -> bool {
         self.open.lock().is_none()
+    }
+
+    /// It has nothing to put in order, and one that is stopped or was refused the signal goes all the same.
+    fn stop(&self) {
+        os::hang_up(&self.control);
+        self.killer.kill();
+    }
+
+    /// Ends it, and waits until it is gone, or does not even go when it is killed.
+    pub(super) async fn end(&self) {
+        self.stop();
+        let gone = self.gone.clone();
+        let waits = async move { tokio::time::timeout(GONE_WITHIN, gone.cancelled()).await };
+        if let Ok(background) = background() {
+            let _waited = background.spawn(waits).await;
+        }
     }
 
     /// Asks for one more process, and waits for it.
@@ -126,7 +154,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !os::forked() {
-            self.killer.kill();
+            self.stop();
         }
     }
 }

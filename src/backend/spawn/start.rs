@@ -86,8 +86,14 @@ impl Born {
         let preloads = self.preloads;
         let (link, silent) = self.link(request, home);
         let mut newborn = silent.listen()?;
-        newborn.hello().await?;
-        link.configure(request, preloads);
+        if preloads {
+            newborn.hello().await?;
+            link.configure(request, preloads);
+        } else {
+            // The forkserver has said hello for it.
+            link.configure(request, preloads);
+            newborn.hello().await?;
+        }
         newborn.ready().await?;
         newborn.begin(&link)?;
         Ok(link)

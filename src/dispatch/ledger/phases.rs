@@ -24,7 +24,12 @@ impl<T: Clone> Ledger<T> {
     pub(super) fn break_down(&mut self, out: &mut Vec<Action<T>>) {
         let causes = std::mem::take(&mut self.causes);
         let error = match causes.last() {
-            Some(own @ (Error::Initializer { .. } | Error::Sandbox { .. })) => own.clone(),
+            Some(
+                own @ (Error::Initializer { .. }
+                | Error::Preload { .. }
+                | Error::NotAlone { .. }
+                | Error::Sandbox { .. }),
+            ) => own.clone(),
             _ => Error::Broken { causes },
         };
         self.phase = Phase::Broken;

@@ -9,7 +9,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, recv, recvmsg, sendmsg, shutdown,
+    socketpair,
 };
 use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
@@ -136,6 +137,12 @@ pub(crate) fn send_waiting(
             sent => return sent,
         }
     }
+}
+
+/// Ends what goes over the socket, for both sides and all copies of it.
+pub(crate) fn hang_up(socket: impl AsFd) {
+    // A socket whose other side is gone needs no more.
+    let _gone = shutdown(socket, Shutdown::Both);
 }
 
 /// Waits until at least one of these can be read, or has come to its end, and says of each whether it is so.

@@ -24,8 +24,8 @@ pub(crate) use board::{Board, SLOTS};
 pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{
-    Maker, call_out, control_pair, echo_until_end, peek_stdin, receive, receive_now, send, send_waiting,
-    wait_for_any, was_echoed,
+    Maker, call_out, control_pair, echo_until_end, hang_up, peek_stdin, receive, receive_now, send,
+    send_waiting, wait_for_any, was_echoed,
 };
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
@@ -47,4 +47,4 @@ pub(crate) use sandbox::{
 };
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
-pub(crate) use title::{retitle, roomy_title};
+pub(crate) use title::{Title, roomy_title};
