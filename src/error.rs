@@ -77,6 +77,20 @@ pub enum Error {
     /// The pool is still open: `close` or `terminate` it before `join`.
     #[error("the pool is still open; close or terminate it before joining it")]
     NotClosed,
+    /// The process has not ended: join it, or end it, before it is closed.
+    #[error("process {name} still runs, with the number {pid}; join or terminate it before closing it")]
+    StillRunning {
+        /// What the process is called.
+        name: String,
+        /// Its process number.
+        pid: u32,
+    },
+    /// The handle of the process was closed, and gives nothing more.
+    #[error("the handle of process {name} was closed")]
+    ProcessClosed {
+        /// What the process is called.
+        name: String,
+    },
     /// This process is a child, by `fork`, of one that has made a pool: a pool belongs to the process that made it.
     ///
     /// The child has none of its threads. A pool made before the fork goes on in the parent, whatever the child does with it; to have one in

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod context;
 mod dispatch;
 pub mod dummy;
 mod error;
@@ -9,14 +10,21 @@ pub mod fuzzing;
 #[expect(unsafe_code, reason = "this floor is where the operating system is met")]
 mod os;
 mod pool;
+mod process;
 mod task;
+mod wait;
 mod wire;
 pub mod worker;
 
+pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
 pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,
+};
+pub use process::{
+    ActiveChild, CurrentProcess, Join, ParentProcess, Process, ProcessBuilder, Stdio, active_children,
+    cpu_count, current_process, parent_process,
 };
 pub use task::{Arguments, Awaited, Fallible, InitFn, Outcome, Payload, Plain, TaskFn};
 pub use wire::{OnError, StartMethod};

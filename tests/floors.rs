@@ -4,14 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module with its floor. `error` may be named by all, and `lib` names all.
-const FLOORS: [(&str, u32); 9] = [
+const FLOORS: [(&str, u32); 12] = [
     ("os", 0),
+    ("wait", 1),
     ("wire", 1),
     ("task", 2),
     ("worker", 4),
     ("backend", 5),
     ("dispatch", 6),
     ("pool", 7),
+    ("process", 7),
+    ("context", 8),
     ("dummy", 8),
     ("fuzzing", 8),
 ];

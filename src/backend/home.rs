@@ -29,6 +29,12 @@ impl Home {
         Ok(Self { made_in, is_own, in_background: AtomicBool::new(false) })
     }
 
+    /// The crate's own runtime.
+    pub(crate) fn own() -> io::Result<Self> {
+        let made_in = background()?.clone();
+        Ok(Self { made_in, is_own: true, in_background: AtomicBool::new(false) })
+    }
+
     /// The runtime that reads a new link.
     pub(crate) fn runtime(&self) -> &Handle {
         if self.in_background.load(Ordering::Acquire) { background_again() } else { &self.made_in }

@@ -18,6 +18,7 @@ use super::{Backend, Call, End, Events, Link, StartRequest, Vitals, WorkerId};
 use crate::error::{Error, Exit, Result};
 use crate::os::{self, Board, Running, SLOTS, Start};
 use crate::task::{self, State, Task};
+use crate::wire::Duty;
 use crate::worker::{Context, Order, Worker, execute, run_preload};
 
 /// The stack of a worker thread unless the builder says otherwise: that of a program's main thread.
@@ -69,7 +70,7 @@ impl Backend for Threads {
         let (worker, events) = (request.worker, Arc::clone(&request.events));
         let configure = &request.profile.configure;
         let thread = thread::Builder::new()
-            .name(format!("{}: worker {}", configure.name.replace('\0', " "), request.index))
+            .name(Worker::name(&configure.name, request.index).replace('\0', " "))
             .stack_size(configure.stack_size.unwrap_or(STACK));
         let theirs = Arc::clone(&killed);
         let preloaded = Arc::clone(&self.preloaded);
@@ -115,7 +116,7 @@ fn prepare(request: &StartRequest, preloaded: &Preloaded) -> Result<Arc<Context>
         pool: configure.name.clone(),
         depth: configure.depth,
     };
-    Ok(Context::new(worker, board, state, preloaded, None))
+    Ok(Context::new(worker, Duty::PoolWorker, board, state, preloaded, None))
 }
 
 /// Loads what is to be loaded, unless another worker has. The others wait meanwhile.

@@ -6,10 +6,11 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::{available_parallelism, yield_now};
+use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 use crate::backend::Link;
+use crate::os::cores;
 
 /// After looking in vain at most so many quick calls are let pass before the next attempt.
 const LONGEST_PAUSE: u32 = 255;
@@ -115,7 +116,7 @@ impl Drop for Lookout {
 /// One more looks, if a core is to spare for him.
 fn enter() -> bool {
     static CORES: OnceLock<usize> = OnceLock::new();
-    let cores = *CORES.get_or_init(|| available_parallelism().map_or(1, Into::into));
+    let cores = *CORES.get_or_init(cores);
     let one_more = |looking| (looking + 1 < cores).then_some(looking + 1);
     LOOKING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::limits::Permit;
 use super::terms::Terms;
 use crate::error::{Error, Limit};
-use crate::task::Task;
+use crate::task::{Task, task_name};
 use crate::wire::Records;
 
 /// One call or chunk, as it waits and travels.
@@ -50,11 +50,6 @@ pub(crate) enum Pieces {
 /// Where results go. Called from any thread; must neither block nor run the caller's code.
 pub(crate) trait Sink: Send + Sync {
     fn accept(&self, piece: Piece);
-}
-
-/// The name that errors call a task by: its function, and its number in the pool.
-pub(crate) fn task_name(function: &str, id: u64) -> String {
-    format!("{function} #{id}")
 }
 
 impl Unit {

@@ -12,11 +12,13 @@ compile_error!(
 compile_error!("`multiprocess` reads the program headers of 64-bit programs only");
 
 mod background;
+mod cores;
 #[cfg(target_os = "linux")]
 mod linux;
 mod stderr;
 
 pub(crate) use background::{background, callers_runtime, run_callback};
+pub(crate) use cores::cores;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 pub(crate) use stderr::Stderr;

@@ -13,13 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::cell::{ArcCell, Cell};
 use super::handle::TaskHandle;
-use super::outcome::Label;
-use super::wishes::{Wishes, until, wishes};
+use super::wishes::{Wishes, wishes};
 use crate::dispatch::{Engine, LaneId, Permit, Unit};
 use crate::error::{Error, Limit, Result};
 use crate::os::{self, Rooted, background, callers_runtime};
-use crate::task::{Arguments, Payload, Task, TaskFn};
-use crate::wire::put_record;
+use crate::task::{Arguments, Label, Payload, Task, TaskFn};
+use crate::wait::until;
 
 /// One call: a future that starts it when it is first polled, and cancels it when it is dropped.
 ///
@@ -85,7 +84,7 @@ impl<R: Payload> Request<R> {
         let wishes = Wishes::new(engine.terms());
         let (name, id, max) = (task.name(), engine.fresh_id(), engine.max_frame());
         let label = Label { name, id, max, timeout: wishes.terms.timeout };
-        let record = encode(args, &label);
+        let record = label.encode(args);
         Self { task, record, permit: None, label, wishes, start_by: None, value: PhantomData }
     }
 
@@ -188,26 +187,6 @@ fn cancel_with<R: Payload>(wishes: &Wishes, cell: &Arc<Cell<R>>) {
             () = std::future::poll_fn(|cx| cell.poll_settled(cx)) => {}
         }
     });
-}
-
-/// The arguments as the one record of a payload.
-fn encode(args: &impl Arguments, label: &Label) -> Result<Bytes> {
-    let mut record = Vec::new();
-    let encoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        put_record(&mut record, |out| args.encode(out))
-    }));
-    match encoded {
-        Ok(Ok(())) if record.len() <= label.max => Ok(record.into()),
-        Ok(Ok(())) => {
-            let (task, size) = (label.task(), record.len());
-            Err(Error::TooLarge { what: "the arguments", task, size, max: label.max })
-        }
-        Ok(Err(cause)) => Err(label.encode_error(cause)),
-        Err(payload) => {
-            std::mem::forget(payload);
-            Err(label.encode_error("its `Serialize` panicked".into()))
-        }
-    }
 }
 
 impl<R: Payload> Apply<R> {

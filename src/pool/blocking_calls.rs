@@ -2,12 +2,12 @@
 
 use futures::Stream;
 
-use super::blocking::block_on;
 use super::front::Pool;
 use super::imap::BlockingImap;
 use super::kind::Kind;
 use crate::error::Result;
 use crate::task::{Arguments, Outcome, Payload, TaskFn};
+use crate::wait::block_on;
 
 /// The same for code outside async: each blocks its thread until the result is there.
 impl<K: Kind> Pool<K> {

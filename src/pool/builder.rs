@@ -5,7 +5,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::front::Pool;
@@ -15,15 +14,13 @@ use crate::dispatch::{Engine, EngineConfig, Limits, Rules, Terms};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::task::{Arguments, Fallible, InitFn, Plain, Setup};
-use crate::wire::{Configure, DEFAULT_MAX, LARGEST_MAX, OnError, StartMethod};
-use crate::worker::{depth, entered, is_unserved_worker, start_method};
+use crate::wire::{Configure, DEFAULT_MAX, Duty, LARGEST_MAX, OnError, StartMethod};
+use crate::worker::{
+    SMALLEST_STACK, depth, may_start_processes, not_too_deep, ourselves, program_name, start_method,
+};
 
-/// Pools may be nested this deep.
-const DEEPEST: u32 = 10;
 const DEFAULT_BUSY_POLL: Duration = Duration::from_micros(50);
 const DEFAULT_START_TIMEOUT: Duration = Duration::from_mins(1);
-/// The least that the kernel takes for a thread.
-const SMALLEST_STACK: usize = 16 * 1024;
 
 /// Builds a pool: every option has a default, and [`build`](Self::build) checks them all.
 ///
@@ -270,8 +267,7 @@ impl<K: Kind> Builder<K> {
     /// ```
     pub fn build(self) -> Result<Pool<K>> {
         os::not_forked()?;
-        let cores = available_parallelism().map_or(1, Into::into);
-        let workers = self.workers.unwrap_or(cores);
+        let workers = self.workers.unwrap_or_else(os::cores);
         self.check(workers)?;
         os::notice_forks().map_err(|cause| Error::start("notice forks", cause))?;
         let limits = Limits::new(self.queue_limit, self.queue_bytes);
@@ -326,18 +322,10 @@ impl<K: Kind> Builder<K> {
         }
         #[cfg(feature = "sandbox")]
         self.sandbox.as_ref().map_or(Ok(()), crate::wire::Sandbox::check)?;
-        if !K::ARE_THREADS && (!entered() || is_unserved_worker()) {
-            let step = "find the entry: call `multiprocess::init()` first in `main`, or enable the feature `auto-entry`";
-            return Err(Error::start(step, std::io::ErrorKind::Unsupported.into()));
+        if !K::ARE_THREADS {
+            may_start_processes()?;
         }
-        if !K::ARE_THREADS && os::has_extra_rights() {
-            // They would have those rights too, and take nobody's word for it that they are workers.
-            let step = "trust it: a program that is setuid or has capabilities of its own has no workers";
-            return Err(Error::start(step, std::io::ErrorKind::PermissionDenied.into()));
-        }
-        if depth() >= DEEPEST {
-            return Err(Error::option("workers", format!("pools are nested {DEEPEST} deep already")));
-        }
+        not_too_deep("workers", "pools")?;
         Ok(())
     }
 
@@ -358,8 +346,11 @@ impl<K: Kind> Builder<K> {
     }
 
     fn profile(self) -> Result<Profile> {
+        let name = self.name.unwrap_or_else(program_name);
         let configure = Configure {
-            name: self.name.unwrap_or_else(program_name),
+            duty: Duty::PoolWorker,
+            identity: ourselves().child(name.clone(), true, ""),
+            name,
             index: 0,
             depth: depth() + 1,
             max_frame: self.max_frame,
@@ -500,12 +491,6 @@ where
 /// True of a `Result`, which nobody would ever look at.
 pub(super) fn is_result<T>() -> bool {
     std::any::type_name::<T>().starts_with("core::result::Result<")
-}
-
-fn program_name() -> String {
-    let program = std::env::current_exe().ok();
-    let name = program.as_deref().and_then(|path| path.file_name());
-    name.map_or_else(|| "multiprocess".into(), |name| name.to_string_lossy().into_owned())
 }
 
 impl<K: Kind> fmt::Debug for Builder<K> {

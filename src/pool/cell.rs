@@ -8,11 +8,11 @@ use futures::future::AbortHandle;
 use tokio::runtime::Handle;
 
 use super::lock::{Mutex, MutexGuard, run_callback};
-use super::outcome::Label;
+use super::outcome::single;
 use crate::backend::Link;
 use crate::dispatch::{Piece, Sink, Ticket};
 use crate::error::{Error, Panic, Result};
-use crate::task::{Payload, panic_text};
+use crate::task::{Label, Payload, panic_text};
 
 /// Where the result of a call arrives, decodes and waits to be taken.
 pub(super) struct Cell<R> {
@@ -137,7 +137,7 @@ impl<R: Payload> Cell<R> {
     fn run_callbacks(&self) {
         while let Some((stage, callbacks)) = self.take_shown() {
             let result = match stage {
-                Stage::Arrived(piece) => self.label.single(piece),
+                Stage::Arrived(piece) => single(&self.label, piece),
                 Stage::Ready(result) => result,
                 Stage::Pending | Stage::Shown | Stage::Taken => return,
             };
@@ -232,7 +232,7 @@ impl<R: Payload> Cell<R> {
         match std::mem::replace(&mut state.stage, Stage::Taken) {
             Stage::Arrived(piece) => {
                 drop(state);
-                Poll::Ready(Some(self.label.single(piece)))
+                Poll::Ready(Some(single(&self.label, piece)))
             }
             Stage::Ready(result) => Poll::Ready(Some(result)),
             Stage::Pending | Stage::Shown | Stage::Taken => Poll::Ready(None),

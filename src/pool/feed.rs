@@ -6,9 +6,8 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 
-use super::outcome::Label;
 use crate::error::{Error, Panic};
-use crate::task::{Arguments, panic_text};
+use crate::task::{Arguments, Label, panic_text};
 use crate::wire::put_record;
 
 /// How much to read at once.

@@ -17,13 +17,13 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Chunk, Feed, Portion};
-use super::outcome::{Label, Results};
+use super::outcome::Results;
 use super::pace::{CHUNK_BYTES, MOST_AHEAD, Options, Pace};
 use super::window::{ChunkSink, Hub, Window};
 use super::wishes::Wishes;
 use crate::dispatch::{Engine, Hold, LaneId, Piece, Unit};
 use crate::error::{Error, Result};
-use crate::task::Task;
+use crate::task::{Label, Task};
 
 pub(super) struct Flow {
     engine: Arc<Engine>,

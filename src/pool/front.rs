@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::builder::Builder;
 use super::kind::Kind;
-use super::wishes::within;
 use crate::dispatch::{Engine, Stats};
 use crate::error::{Error, Result};
+use crate::wait::within;
 
 /// A pool of workers that run functions: [`ProcessPool`](crate::ProcessPool) or [`dummy::ThreadPool`](crate::dummy::ThreadPool).
 ///

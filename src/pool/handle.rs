@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::blocking::block_on;
 use super::cell::Cell;
-use super::outcome::Label;
-use super::wishes::within;
 use crate::dispatch::{Engine, Lookout};
 use crate::error::{Error, Limit, Result};
 use crate::os;
-use crate::task::Payload;
+use crate::task::{Label, Payload};
+use crate::wait::{block_on, within};
 
 /// The number of a call, unique within its pool. Errors name it.
 ///

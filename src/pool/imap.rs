@@ -10,13 +10,13 @@ use futures::Stream;
 use futures::stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::blocking::block_on;
 use super::flow::Flow;
 use super::outcome::Results;
 use super::wishes::{Wishes, wishes};
 use crate::error::Result;
 use crate::os;
 use crate::task::Payload;
+use crate::wait::block_on;
 
 /// A map as a stream: each element's result as it comes.
 ///

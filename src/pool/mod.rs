@@ -1,7 +1,6 @@
 //! The pool's face: what users hold.
 
 mod apply;
-mod blocking;
 mod blocking_calls;
 mod builder;
 mod builder_limits;

@@ -9,8 +9,8 @@ use loom::future::block_on;
 use loom::thread;
 
 use super::cell::{Cell, Stop};
-use super::outcome::Label;
 use crate::error::{Error, Result};
+use crate::task::Label;
 
 fn cell() -> Arc<Cell<u32>> {
     Cell::new(Label { name: "task", id: 1, max: 0, timeout: None })

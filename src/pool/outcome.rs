@@ -1,74 +1,15 @@
-//! From the records of a reply to values and errors.
-
-use std::time::Duration;
+//! From the pieces of a reply to values and errors.
 
 use bytes::Bytes;
 
-use crate::dispatch::{Piece, Pieces, task_name};
-use crate::error::{Error, Limit, Panic, Result};
-use crate::task::Payload;
-use crate::wire::{Failure, Records, decode};
+use crate::dispatch::{Piece, Pieces};
+use crate::error::{Error, Result};
+use crate::task::{Label, Payload};
+use crate::wire::Records;
 
-/// What errors call a task by, and how large its results may be.
-#[derive(Debug, Clone)]
-pub(super) struct Label {
-    pub(super) name: &'static str,
-    pub(super) id: u64,
-    pub(super) max: usize,
-    /// How long it may run.
-    pub(super) timeout: Option<Duration>,
-}
-
-impl Label {
-    pub(super) fn task(&self) -> String {
-        task_name(self.name, self.id)
-    }
-
-    pub(super) fn encode_error(&self, cause: String) -> Error {
-        Error::Encode { what: "the arguments", task: self.task(), cause }
-    }
-
-    fn failed(&self, failure: Failure) -> Error {
-        let task = self.task();
-        match failure {
-            Failure::Panicked { message, location, backtrace } => {
-                Error::Panicked(Panic { message, location, backtrace, task })
-            }
-            Failure::Encode(cause) => Error::Encode { what: "the result", task, cause },
-            Failure::Decode(cause) => Error::Decode { what: "the arguments", task, cause },
-            Failure::TooLarge { size } => Error::TooLarge { what: "the result", task, size, max: self.max },
-            Failure::Foreign(why) => Error::Incompatible { why: format!("task {task}: {why}") },
-            Failure::Cancelled => Error::Cancelled { task },
-            Failure::TimedOut => {
-                Error::TimedOut { task, limit: Limit::Run, after: self.timeout.unwrap_or_default() }
-            }
-        }
-    }
-
-    fn broken(&self, cause: String) -> Error {
-        Error::Decode { what: "the result", task: self.task(), cause }
-    }
-
-    /// One element's value. The caller's `Deserialize` may panic, and that is its element's error too.
-    #[inline]
-    pub(super) fn value<R: Payload>(&self, failed: bool, bytes: &[u8]) -> Result<R> {
-        if failed {
-            let failure = decode(bytes).map_err(|cause| self.broken(cause))?;
-            return Err(self.failed(failure));
-        }
-        match std::panic::catch_unwind(|| decode(bytes)) {
-            Ok(value) => value.map_err(|cause| self.broken(cause)),
-            Err(payload) => {
-                std::mem::forget(payload);
-                Err(self.broken("its `Deserialize` panicked".into()))
-            }
-        }
-    }
-
-    /// The value of a single call.
-    pub(super) fn single<R: Payload>(&self, piece: Piece) -> Result<R> {
-        Results::new(piece).next(self).unwrap_or_else(|| Err(self.broken("there is no result".into())))
-    }
+/// The value of a single call.
+pub(super) fn single<R: Payload>(label: &Label, piece: Piece) -> Result<R> {
+    Results::new(piece).next(label).unwrap_or_else(|| Err(label.broken("there is no result".into())))
 }
 
 /// The results of a piece, taken one by one.

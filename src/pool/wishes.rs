@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::Terms;
 use crate::error::{Error, Result};
-use crate::os::{self, Rooted, background};
 
 /// Options that were set before a call has started.
 #[derive(Debug, Clone, Default)]
@@ -41,29 +40,6 @@ impl Wishes {
         if cancelled.await.is_none() {
             std::future::pending::<()>().await;
         }
-    }
-}
-
-/// Waits with the crate's own clock, which goes under any executor. Without an end it never ends.
-pub(super) async fn until(end: Option<Instant>) {
-    // A forked child has no clock of the crate's, and what it waits for has failed anyway.
-    let Some(end) = end.filter(|_| !os::forked()) else { return std::future::pending().await };
-    let mut sleep = {
-        let background = background().expect("a pool has started the background runtime");
-        let _inside = background.enter();
-        Rooted::new(Box::pin(tokio::time::sleep_until(end.into())))
-    };
-    sleep.as_mut().await;
-}
-
-/// Waits for a future at most so long.
-pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    // A limit beyond what the clock can hold is no limit.
-    let end = Instant::now().checked_add(limit);
-    tokio::select! {
-        biased;
-        output = future => Some(output),
-        () = until(end) => None,
     }
 }
 

@@ -4,6 +4,7 @@ mod arity;
 mod call;
 mod entry;
 mod initializer;
+mod label;
 mod outcome;
 mod panics;
 
@@ -13,4 +14,5 @@ pub use outcome::{Awaited, Outcome, Payload, Plain};
 
 pub(crate) use entry::{InitializerRef, Task, resolve, resolve_initializer};
 pub(crate) use initializer::{Setup, State};
-pub(crate) use panics::{capture_panics, panic_text};
+pub(crate) use label::{Label, task_name};
+pub(crate) use panics::{capture_panics, panic_text, print_panics};

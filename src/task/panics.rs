@@ -33,6 +33,8 @@ thread_local! {
     /// Apart from what was seen, since it is set and cleared for each element: having no destructor, it costs
     /// nothing to reach.
     static WATCH: Cell<Watch> = const { Cell::new(Watch::Off) };
+    /// What is collected is printed all the same.
+    static PRINTS: Cell<bool> = const { Cell::new(false) };
     /// The panic that was not collected yet.
     static SEEN: RefCell<Option<Caught>> = const { RefCell::new(None) };
 }
@@ -56,6 +58,11 @@ pub(crate) fn capture_panics() {
     });
 }
 
+/// From now on panics inside `caught` on this thread are printed too, as they are where no pool is.
+pub(crate) fn print_panics() {
+    PRINTS.set(true);
+}
+
 /// Takes note of a panic; false if it is to be printed.
 fn record(info: &PanicHookInfo<'_>) -> bool {
     let watch = WATCH.get();
@@ -71,7 +78,7 @@ fn record(info: &PanicHookInfo<'_>) -> bool {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let caught = Caught { message: panic_text(info.payload()), location, backtrace };
     let noted = SEEN.try_with(|seen| seen.replace(Some(caught))).is_ok();
-    noted && watch == Watch::On
+    noted && watch == Watch::On && !PRINTS.get()
 }
 
 /// Runs `work` and tells of its panic, if it raises one.

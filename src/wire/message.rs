@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::identity::{Duty, Identity};
+
 /// Two processes work together only if they speak the same version.
 pub(crate) const PROTOCOL: u32 = 1;
 
@@ -16,7 +18,7 @@ impl Message for Report {}
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// The first order. The initializer's arguments are its payload.
-    Configure(Configure),
+    Configure(Box<Configure>),
     /// Run a task; one record for each element is the payload.
     Run(Run),
     /// Nothing more will come: end.
@@ -26,6 +28,8 @@ pub(crate) enum Order {
 /// How a worker is to be.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Configure {
+    pub(crate) duty: Duty,
+    pub(crate) identity: Identity,
     /// The name of its pool.
     pub(crate) name: String,
     /// Which of the pool's workers it is, counted from 0.

@@ -3,6 +3,7 @@
 mod budget;
 mod forkserver;
 mod frame;
+mod identity;
 mod message;
 mod record;
 #[cfg(feature = "sandbox")]
@@ -13,6 +14,7 @@ mod value;
 pub(crate) use budget::Budget;
 pub(crate) use forkserver::{ForkNotice, ForkRequest};
 pub(crate) use frame::{Codec, DEFAULT_MAX, Frame, LARGEST_MAX, codec};
+pub(crate) use identity::{AuthKey, Duty, Identity, Parent};
 pub use message::OnError;
 pub(crate) use message::{
     CallHead, Configure, Failure, Initializer, Order, PROTOCOL, Preload, Reply, Report, Run, TaskRef, split,

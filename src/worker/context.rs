@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::os::{Board, Resident, SLOTS};
 use crate::task::State;
+use crate::wire::Duty;
 
 /// The worker that runs the current task.
 ///
@@ -37,7 +38,14 @@ pub struct Worker {
 
 impl std::fmt::Display for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: worker {}", self.pool, self.index)
+        f.write_str(&Self::name(&self.pool, self.index))
+    }
+}
+
+impl Worker {
+    /// What a worker is called.
+    pub(crate) fn name(pool: &str, index: usize) -> String {
+        format!("{pool}: worker {index}")
     }
 }
 
@@ -45,6 +53,8 @@ impl std::fmt::Display for Worker {
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) worker: Worker,
+    /// Whether that is one of a pool, or a process with one call.
+    duty: Duty,
     pub(crate) board: Board,
     pub(crate) state: Option<State>,
     /// What was loaded for all workers of the pool.
@@ -70,12 +80,13 @@ static OF_PROCESS: OnceLock<Arc<Context>> = OnceLock::new();
 impl Context {
     pub(crate) fn new(
         worker: Worker,
+        duty: Duty,
         board: Board,
         state: Option<State>,
         preloaded: Option<State>,
         limit: Option<MemoryLimit>,
     ) -> Arc<Self> {
-        Arc::new(Self { worker, board, state, preloaded, limit, slot: AtomicUsize::new(SLOTS) })
+        Arc::new(Self { worker, duty, board, state, preloaded, limit, slot: AtomicUsize::new(SLOTS) })
     }
 
     /// Makes this the worker of the current thread.
@@ -114,7 +125,8 @@ pub(crate) fn depth() -> u32 {
     with(|context| context.worker.depth).unwrap_or(0)
 }
 
-/// The worker that runs the current task, or nothing outside of tasks.
+/// The worker that runs the current task, or nothing outside of tasks. A [`Process`](crate::Process) is no worker:
+/// [`current_process`](crate::current_process) tells of it.
 ///
 /// In a pool of threads it is known on the worker's own thread only.
 ///
@@ -130,7 +142,7 @@ pub(crate) fn depth() -> u32 {
 /// ```
 #[must_use]
 pub fn current() -> Option<Worker> {
-    with(|context| context.worker.clone())
+    with(|context| (context.duty == Duty::PoolWorker).then(|| context.worker.clone())).flatten()
 }
 
 /// True if the caller of the current task no longer wants its result, or its time is over, so that the task may as well end early.

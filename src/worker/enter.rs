@@ -5,7 +5,7 @@
 //! 1. the environment has our variable, which holds a token;
 //! 2. descriptor 0 is a control socket, made under our user, and we were given no extra rights;
 //! 3. the first message on it repeats the token;
-//! 4. its maker is our parent. If only this does not hold, the pool ended while we started, and so do we.
+//! 4. its maker is our parent. If only this does not hold, the pool ended while we started, and so do we, unless we may outlive it.
 
 use std::ffi::OsStr;
 #[cfg(feature = "auto-entry")]
@@ -42,6 +42,8 @@ impl fmt::Display for Token {
 pub(crate) struct Setup {
     pub(crate) token: Token,
     pub(crate) role: Role,
+    /// It may go on when its parent has ended.
+    pub(crate) outlives: bool,
 }
 
 /// What a process is started for.
@@ -86,7 +88,7 @@ pub fn init() {
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 
 /// True if workers of this program will enter: the entry is linked in, or `init` was called.
-pub(crate) fn entered() -> bool {
+pub(super) fn entered() -> bool {
     // Looking at the entry is what makes the linker keep it.
     #[cfg(feature = "auto-entry")]
     let linked = !std::hint::black_box(&raw const ENTRY).is_null();
@@ -96,27 +98,31 @@ pub(crate) fn entered() -> bool {
 }
 
 /// True if this process was started as a worker and has not begun to serve.
-pub(crate) fn is_unserved_worker() -> bool {
+pub(super) fn is_unserved_worker() -> bool {
     let Some(expected) = std::env::var_os(ENV) else { return false };
     if !os::stdin_is_control() {
         return false;
     }
     let mut message = [0; MESSAGE_ROOM];
     let Ok(length) = os::peek_stdin(&mut message) else { return false };
-    if !confirms(&message[..length], &expected) {
-        return false;
-    }
-    if !os::stdin_is_our_parent() {
+    let Some(setup) = confirmed(&message[..length], &expected) else { return false };
+    if !setup.outlives && !os::stdin_is_our_parent() {
         // Meant as a worker, but its pool has ended meanwhile: nobody wants this process, least of all its `main`.
         os::leave_at_once(0);
     }
     true
 }
 
+/// The set-up message, if it comes from a pool that knows the token.
+fn confirmed(message: &[u8], token: &OsStr) -> Option<Setup> {
+    let (setup, rest) = postcard::take_from_bytes::<Setup>(message).ok()?;
+    (rest.is_empty() && token == setup.token.to_string().as_str()).then_some(setup)
+}
+
 /// True if this is the set-up message of a pool that knows the token.
+#[cfg(fuzzing)]
 pub(crate) fn confirms(message: &[u8], token: &OsStr) -> bool {
-    let read = postcard::take_from_bytes::<Setup>(message);
-    read.is_ok_and(|(setup, rest)| rest.is_empty() && token == setup.token.to_string().as_str())
+    confirmed(message, token).is_some()
 }
 
 /// Makes this process a worker. `prepare` runs once it is cut off from what it inherited.
@@ -126,29 +132,28 @@ fn work(prepare: impl FnOnce()) -> ! {
     let control =
         os::accept_control().unwrap_or_else(|error| give_up("take over the control socket", &error));
     prepare();
-    match Maker::is_our_parent(&control) {
-        Some(maker) => begin(control, maker),
-        None => os::leave_at_once(os::LIFELINE_LOST),
-    }
+    let maker = Maker::is_our_parent(&control);
+    begin(control, maker)
 }
 
 /// Makes this process, which its program has just forked, what the message on this socket says.
 pub(crate) fn enter_forked(control: OwnedFd) -> ! {
     os::reset_signals();
     os::close_stdin().unwrap_or_else(|error| give_up("let go of its stdin", &error));
-    match Maker::is_our_parent(&control) {
-        Some(maker) => begin(control, maker),
-        None => os::leave_at_once(os::LIFELINE_LOST),
-    }
+    let maker = Maker::is_our_parent(&control);
+    begin(control, maker)
 }
 
-/// Takes what this process needs from its control socket, and does what it was started for.
-pub(super) fn begin(control: OwnedFd, maker: Maker) -> ! {
+/// Takes what this process needs from its control socket, and does what it was started for. Without a maker, that has ended.
+pub(super) fn begin(control: OwnedFd, maker: Option<Maker>) -> ! {
     let mut message = [0; MESSAGE_ROOM];
     let received = os::receive(&control, &mut message);
     let (length, descriptors) = received.unwrap_or_else(|error| give_up("receive the pipes", &error));
     let setup = postcard::from_bytes::<Setup>(&message[..length]);
     let setup = setup.unwrap_or_else(|error| give_up("understand its set-up", &error));
+    let Some(maker) = maker.or_else(|| setup.outlives.then(Maker::ended)) else {
+        os::leave_at_once(os::LIFELINE_LOST)
+    };
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().unwrap_or_else(|| give_up("receive the pipes", &"some are missing"));
     let pipes = Pipes { control, maker, orders: next(), reports: next() };
@@ -160,7 +165,7 @@ pub(super) fn begin(control: OwnedFd, maker: Maker) -> ! {
         os::become_stdin(stdin).unwrap_or_else(|error| give_up("take its stdin", &error));
     }
     os::notice_forks().unwrap_or_else(|error| give_up("notice forks", &error));
-    serve(pipes, &board)
+    serve(pipes, &board, setup.outlives)
 }
 
 #[expect(unsafe_code, reason = "the environment is changed while there is one thread")]

@@ -9,16 +9,17 @@
 //!
 //! It has no lock that anybody else could hold, no runtime, and no socket that anybody else could connect to. It ends with the program.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 
 use super::enter::{begin, give_up};
 use super::preload;
 use super::serve::{Orders, Pipes, configuration, write};
+use super::shape::take_shape;
 use crate::error::Error;
-use crate::os::{self, Child, Maker, Title};
+use crate::os::{self, Child, Launch, Maker, Title};
 use crate::wire::{ForkNotice, ForkRequest, Report};
 
 /// The most that a request may take.
@@ -125,10 +126,7 @@ impl Forkserver {
         let Self { control, maker, title, children } = self;
         drop(control);
         children.into_iter().for_each(|(_, child)| child.leave_to_parent());
-        if let Some(title) = title {
-            title.set(OsStr::from_bytes(&ordered.request.title));
-        }
-        begin(ordered.take_effect(), maker)
+        begin(take_shape(ordered.into_launch(), title), Some(maker))
     }
 
     fn tell(&self, notice: &ForkNotice, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
@@ -150,20 +148,17 @@ impl Ordered {
         Ok(Self { request, control, stdout, stderr })
     }
 
-    /// Makes this process what was asked for; its control socket. Whoever cannot complains where that is heard.
-    fn take_effect(self) -> OwnedFd {
+    fn into_launch(self) -> Launch {
         let Self { request, control, stdout, stderr } = self;
-        let streams = stderr.map_or(Ok(()), os::become_stderr);
-        let streams = streams.and_then(|()| stdout.map_or(Ok(()), os::become_stdout));
-        streams.unwrap_or_else(|error| give_up("take its standard streams", &error));
-        for (key, value) in request.env {
-            os::set_variable(&OsString::from_vec(key), &OsString::from_vec(value));
+        let env = request.env.into_iter();
+        Launch {
+            title: OsString::from_vec(request.title),
+            env: env.map(|(key, value)| (OsString::from_vec(key), OsString::from_vec(value))).collect(),
+            current_dir: request.current_dir.map(|path| OsString::from_vec(path).into()),
+            control,
+            stdout,
+            stderr,
         }
-        if let Some(directory) = request.current_dir {
-            let moved = std::env::set_current_dir(OsStr::from_bytes(&directory));
-            moved.unwrap_or_else(|error| give_up("change its directory", &error));
-        }
-        control
     }
 }
 

@@ -7,8 +7,11 @@ mod context;
 mod enter;
 mod execute;
 mod forkserver;
+mod identity;
+mod permission;
 mod preload;
 mod serve;
+mod shape;
 mod start_method;
 
 #[cfg(feature = "sandbox")]
@@ -19,9 +22,12 @@ pub(crate) use context::{Context, depth};
 #[cfg(fuzzing)]
 pub(crate) use enter::confirms;
 pub use enter::init;
-pub(crate) use enter::{ENV, Role, Setup, Token, enter_forked, entered, is_unserved_worker};
+pub(crate) use enter::{ENV, Role, Setup, Token, enter_forked};
 pub(crate) use execute::{Order, execute};
 pub(crate) use forkserver::REQUEST_ROOM;
+pub(crate) use identity::{Ourselves, ourselves, program_name};
+pub(crate) use permission::{SMALLEST_STACK, may_start_processes, not_too_deep};
 pub use preload::preloaded;
 pub(crate) use preload::run as run_preload;
+pub(crate) use shape::enter_forked_as;
 pub use start_method::{all_start_methods, set_start_method, start_method};

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,14 @@ use tokio_util::codec::Decoder as _;
 
 use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
-use super::execute::{self, execute, leave_if_forked};
+use super::execute::{self, Send, execute, leave_if_forked};
+use super::identity::become_known_as;
 use super::preload;
 use crate::os::{self, Board, Image, Maker, Resident};
-use crate::task::{self, Task};
+use crate::task::{self, State, Task};
 use crate::wire::{
-    Codec, Configure, Frame, LARGEST_MAX, Order, PROTOCOL, Report, Run, TaskRef, codec, split,
+    Codec, Configure, Duty, Frame, Initializer, LARGEST_MAX, Order, PROTOCOL, Records, Report, Run, TaskRef,
+    codec, split,
 };
 
 /// The thread that only waits for the parent's end needs next to nothing.
@@ -52,19 +55,27 @@ struct Server {
 }
 
 /// Serves until the pool has no more orders, then exits.
-pub(super) fn serve(pipes: Pipes, board: &OwnedFd) -> ! {
+///
+/// A process that may outlive its parent has no lifeline.
+pub(super) fn serve(pipes: Pipes, board: &OwnedFd, outlives: bool) -> ! {
     let Pipes { control, maker, orders, reports } = pipes;
-    start_lifeline(control, maker);
+    let maker = Arc::new(maker);
+    if !outlives {
+        start_lifeline(control, Arc::clone(&maker));
+    }
     let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
     let mut server = Server { orders: Orders::new(orders), reports, tasks: Vec::new(), max: 0 };
     let (configure, arguments) = configuration(&mut server.orders, &server.reports);
+    become_known_as(configure.identity.clone(), maker);
     server.configured(&configure, board, arguments)
 }
 
 /// Says hello, and waits to be told how to be.
-pub(super) fn configuration(orders: &mut Orders, reports: &OwnedFd) -> (Configure, Bytes) {
+pub(super) fn configuration(orders: &mut Orders, reports: &OwnedFd) -> (Box<Configure>, Bytes) {
     let hello = Report::Hello { protocol: PROTOCOL, image: Image::of_this_process().identity() };
-    match write(reports, &hello, Vec::new()).and_then(|()| orders.next()) {
+    // If the parent is gone, whatever it has ordered before is there all the same.
+    let _nobody_listens = write(reports, &hello, Vec::new());
+    match orders.next() {
         Ok(Some((Order::Configure(configure), arguments))) => (configure, arguments),
         Ok(Some(_)) => give_up("start", &"the first order was another than expected"),
         // The pool was dropped meanwhile.
@@ -73,7 +84,7 @@ pub(super) fn configuration(orders: &mut Orders, reports: &OwnedFd) -> (Configur
 }
 
 /// Nothing outlives the parent: not even a task in an endless loop, or what it has started.
-fn start_lifeline(control: OwnedFd, maker: Maker) {
+fn start_lifeline(control: OwnedFd, maker: Arc<Maker>) {
     let lifeline = thread::Builder::new().name("lifeline".into()).stack_size(LIFELINE_STACK);
     let started = lifeline.spawn(move || {
         os::echo_until_end(control, &maker);
@@ -121,18 +132,7 @@ impl Server {
         {
             self.failed(&Report::PreloadFailed(cause))
         }
-        let state = match &configure.initializer {
-            None => None,
-            Some(initializer) => {
-                let found = task::resolve_initializer(initializer);
-                let called = found.and_then(|function| function.call(arguments));
-                leave_if_forked();
-                match called {
-                    Ok(state) => Some(state),
-                    Err(cause) => self.failed(&Report::InitializerFailed(cause)),
-                }
-            }
-        };
+        let state = configure.initializer.as_ref().map(|initializer| self.initialize(initializer, arguments));
         let limit = configure.max_memory.map(|bytes| {
             let resident = Resident::new();
             let resident = resident.unwrap_or_else(|error| give_up("measure its memory", &error));
@@ -140,9 +140,12 @@ impl Server {
         });
         #[cfg(feature = "sandbox")]
         self.confine(configure);
-        let context = Context::new(worker, board, state, preload::loaded(), limit);
+        let context = Context::new(worker, configure.duty, board, state, preload::loaded(), limit);
         context.enter_thread();
         context.enter_process();
+        if configure.duty == Duty::Process {
+            self.run_once(&context)
+        }
         match self.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context)) {
             Ok(()) => std::process::exit(0),
             // The parent is gone; nobody is left to be told, or to end what tasks have started.
@@ -152,6 +155,13 @@ impl Server {
             // A task has spoiled the pipe.
             Err(_) => std::process::exit(os::LIFELINE_LOST),
         }
+    }
+
+    fn initialize(&mut self, initializer: &Initializer, arguments: &[u8]) -> State {
+        let found = task::resolve_initializer(initializer);
+        let called = found.and_then(|function| function.call(arguments));
+        leave_if_forked();
+        called.unwrap_or_else(|cause| self.failed(&Report::InitializerFailed(cause)))
     }
 
     /// Ends a worker that is not as it should be.
@@ -170,6 +180,26 @@ impl Server {
         }
     }
 
+    /// A `Process`: one call and the end, whether or not anybody still wants to hear of it.
+    fn run_once(mut self, context: &Context) -> ! {
+        task::print_panics();
+        let _nobody_listens = self.report(&Report::Ready, Vec::new());
+        let (run, payload) = match self.orders.next() {
+            Ok(Some((Order::Run(run), payload))) => (run, payload),
+            Ok(Some(_)) => give_up("start", &"the second order was another than expected"),
+            // The parent has ended in the middle of a call that was too long for the pipe.
+            Ok(None) | Err(_) => os::leave_at_once(os::LIFELINE_LOST),
+        };
+        let (task, reports) = (self.task(&run.task), &self.reports);
+        let mut failed = false;
+        let _nobody_listens = self::run(context, &run, task, &payload, self.max, &mut |reply, records| {
+            failed |= Records::new(&records).any(|record| record.failed);
+            write(reports, &Report::Reply(reply), records)
+        });
+        // What the program has registered for its end runs, and what it has printed is written.
+        std::process::exit(i32::from(failed))
+    }
+
     fn obey(&mut self, context: &Context) -> io::Result<()> {
         while let Some((order, payload)) = self.orders.next()? {
             match order {
@@ -183,10 +213,10 @@ impl Server {
     }
 
     fn run_task(&mut self, context: &Context, run: &Run, payload: &[u8]) -> io::Result<()> {
-        let task = self.task(&run.task);
-        let order = execute::Order { head: run.head, task, payload, watched: run.watched, max: self.max };
-        let reports = &self.reports;
-        execute(context, &order, &mut |reply, records| write(reports, &Report::Reply(reply), records))
+        let (task, reports) = (self.task(&run.task), &self.reports);
+        self::run(context, run, task, payload, self.max, &mut |reply, records| {
+            write(reports, &Report::Reply(reply), records)
+        })
     }
 
     /// The task of a reference; one that comes in full is noted even if its call was taken back.
@@ -210,6 +240,17 @@ impl Server {
     fn report(&mut self, report: &Report, payload: Vec<u8>) -> io::Result<()> {
         write(&self.reports, report, payload)
     }
+}
+
+fn run(
+    context: &Context,
+    run: &Run,
+    task: Result<Task, String>,
+    payload: &[u8],
+    max: usize,
+    send: Send<'_>,
+) -> io::Result<()> {
+    execute(context, &execute::Order { head: run.head, task, payload, watched: run.watched, max }, send)
 }
 
 pub(super) fn write(reports: &OwnedFd, report: &Report, payload: Vec<u8>) -> io::Result<()> {

@@ -45,6 +45,17 @@ pub fn start_method() -> StartMethod {
     CHOSEN.get().copied().unwrap_or_default()
 }
 
+/// What was chosen, if something was.
+pub(super) fn chosen() -> Option<StartMethod> {
+    CHOSEN.get().copied()
+}
+
+/// What the parent has chosen is chosen here too.
+pub(super) fn inherit(method: StartMethod) {
+    // A constructor of the program may have chosen before.
+    let _chosen_before = CHOSEN.set(method);
+}
+
 /// All start methods that there are here, the default first. Python: `multiprocessing.get_all_start_methods`.
 ///
 /// # Examples

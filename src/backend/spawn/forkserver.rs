@@ -134,7 +134,7 @@ impl Forkserver {
 impl Seed {
     fn spawn(profile: &Profile) -> Result<Self> {
         let token = token()?;
-        let pipes = Pipes::new(Setup { token, role: Role::Forkserver }, &[])?;
+        let pipes = Pipes::new(Setup { token, role: Role::Forkserver, outlives: false }, &[])?;
         let launch = Launch {
             title: os::roomy_title(&format!("{}: forkserver", profile.configure.name.replace('\0', " ")))
                 .into(),
@@ -149,7 +149,7 @@ impl Seed {
     }
 
     fn fork() -> Result<Self> {
-        let pipes = Pipes::new(Setup { token: token()?, role: Role::Forkserver }, &[])?;
+        let pipes = Pipes::new(Setup { token: token()?, role: Role::Forkserver, outlives: false }, &[])?;
         let Pipes { control, their_control, orders, reports, .. } = pipes;
         match os::fork()? {
             Some(child) => Ok(Self { child, control, orders, reports }),
@@ -168,7 +168,7 @@ impl Seed {
         newborn.hello().await?;
         let configure =
             Configure { preload: profile.preload.as_ref().map(travelling), ..Configure::default() };
-        let frame = Frame::new(&Order::Configure(configure), bytes::Bytes::new());
+        let frame = Frame::new(&Order::Configure(Box::new(configure)), bytes::Bytes::new());
         // A forkserver that reads no more has ended, and that says more.
         let _ended = write_all(orders, &frame.head).await;
         newborn.ready().await?;

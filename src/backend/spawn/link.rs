@@ -22,7 +22,7 @@ use super::outbox::{Flushed, Outbox};
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, Vitals, WorkerId};
 use crate::error::Exit;
 use crate::os::{self, Board, Killer, OomKills, Rooted, Running, SIGKILL, Start, Stderr, background};
-use crate::wire::{Codec, Frame, Order, Records, Report, Run, codec, split};
+use crate::wire::{Codec, Duty, Frame, Order, Records, Report, Run, codec, split};
 
 /// A worker that closes its pipe and does not end within this time is killed.
 const END_AFTER_CLOSING: Duration = Duration::from_millis(100);
@@ -33,6 +33,8 @@ pub(super) struct SpawnLink {
     killer: Killer,
     /// The pool has sent it a signal.
     killed: AtomicBool,
+    /// It may close its pipe and live on: a `Process` may become another program.
+    may_close: bool,
     /// The worker ends when this does.
     control: OwnedFd,
     orders: OwnedFd,
@@ -100,6 +102,7 @@ impl SpawnLink {
             pid,
             killer,
             killed: AtomicBool::new(false),
+            may_close: request.profile.configure.duty == Duty::Process,
             control,
             orders,
             _orders_read: orders_read,
@@ -115,10 +118,11 @@ impl SpawnLink {
         })
     }
 
-    /// The worker takes calls: reads its reports from now on, and waits for its end.
+    /// The worker takes calls: reads its reports from now on, behind what it has `said` already, and waits for its end.
     pub(super) fn begin(
         self: &Arc<Self>,
         reports: OwnedFd,
+        said: BytesMut,
         ended: impl Future<Output = Exit> + Send + 'static,
     ) -> io::Result<()> {
         let receiver = match register(self.home.runtime(), reports.try_clone()?) {
@@ -128,11 +132,20 @@ impl SpawnLink {
         };
         let runtime = self.home.runtime();
         assert!(self.reports.set(receiver).is_ok(), "a worker begins once");
+        self.begin_inbox(said);
         runtime.spawn(Reader { link: Arc::clone(self), again: None }.run());
         let link = Arc::clone(self);
         // This runs on the background runtime, where the start does.
         tokio::spawn(async move { link.ended(ended.await) });
         Ok(())
+    }
+
+    fn begin_inbox(&self, said: BytesMut) {
+        let mut inbox = self.inbox();
+        inbox.buffer = said;
+        if let Err(why) = self.deliver(&mut inbox) {
+            self.close_inbox(&mut inbox, why);
+        }
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
@@ -228,6 +241,9 @@ impl SpawnLink {
     /// The worker has closed its end: it is ending, or it is made to.
     fn end_inbox(&self, inbox: &mut Inbox) {
         inbox.state = InboxState::Ended;
+        if self.may_close {
+            return;
+        }
         let killer = self.killer.clone();
         if let Ok(background) = background() {
             background.spawn(async move {
@@ -239,7 +255,7 @@ impl SpawnLink {
     }
 
     /// The process is gone and reaped.
-    fn ended(&self, exit: Exit) {
+    pub(super) fn ended(&self, exit: Exit) {
         self.outbox().close();
         let _nothing_more = self.pump();
         let fault = match std::mem::replace(&mut self.inbox().state, InboxState::Ended) {

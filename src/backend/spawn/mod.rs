@@ -4,6 +4,7 @@ mod forkserver;
 mod link;
 mod origin;
 mod outbox;
+mod process;
 mod running;
 mod start;
 
@@ -16,6 +17,7 @@ use crate::error::Result;
 use crate::task::Task;
 
 pub(crate) use origin::Origin;
+pub(crate) use process::bear;
 #[cfg(fuzzing)]
 pub(crate) use start::greet;
 

@@ -16,25 +16,24 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::io::AsyncRead;
 use tokio::net::unix::pipe::Receiver;
-use tokio_util::codec::FramedRead;
+use tokio_util::codec::{FramedParts, FramedRead};
 
 use super::forkserver::travelling;
 use super::link::{Ends, SpawnLink};
 use super::origin::Origin;
 use crate::backend::{Home, Profile, StartRequest, Streams};
 use crate::error::{Death, Error, Exit, Result};
-use crate::os::{self, Board, Child, Image, Launch, OomKills, Stderr};
-use crate::wire::{Codec, Configure, Frame, Order, PROTOCOL, Report, codec, split};
-use crate::worker::{ENV, Role, Setup, Token};
+use crate::os::{self, Board, Child, Image, Killer, Launch, OomKills, Stderr};
+use crate::wire::{Codec, Configure, Duty, Frame, Order, PROTOCOL, Report, codec, split};
+use crate::worker::{ENV, Role, Setup, Token, Worker};
 
 /// A process that has not said hello by then runs something else than our entry.
 const HELLO_WITHIN: Duration = Duration::from_secs(30);
@@ -49,15 +48,33 @@ pub(crate) struct Born {
     pub(super) preloads: bool,
 }
 
+/// A process that nobody listens to yet.
+#[derive(Debug)]
+pub(super) struct Silent {
+    child: Child,
+    reports: OwnedFd,
+    stderr: Option<Arc<Stderr>>,
+    profile: Arc<Profile>,
+}
+
 /// A process that does not do its work yet: what it says, and its end.
 pub(super) struct Newborn<R, E> {
     pid: u32,
     reports: FramedRead<R, Codec>,
-    ended: E,
+    pub(super) ended: E,
     stderr: Option<Arc<Stderr>>,
 }
 
 impl Born {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// The right to kill it.
+    pub(crate) fn killer(&self) -> Killer {
+        self.child.killer()
+    }
+
     /// Starts the process. Blocks for about a millisecond.
     pub(super) fn spawn(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
         let Unborn { ends, reports, launch } = Unborn::prepare(profile, title, streams)?;
@@ -66,25 +83,36 @@ impl Born {
 
     /// Waits until the process takes calls. Runs on the background runtime.
     pub(super) async fn settle(self, request: &StartRequest, home: Arc<Home>) -> Result<Arc<SpawnLink>> {
-        let Self { child, ends, reports, preloads } = self;
-        let (pid, killer) = (child.pid(), child.killer());
-        let mut newborn = Newborn::new(child, reports, ends.stderr.clone(), &request.profile)?;
-        let link = SpawnLink::new(pid, killer, ends, request, home);
-        let configure = configure(request, preloads);
+        let preloads = self.preloads;
+        let (link, silent) = self.link(request, home);
+        let mut newborn = silent.listen()?;
         if preloads {
             newborn.hello().await?;
-            link.configure(&configure);
+            link.configure(request, preloads);
         } else {
             // The forkserver has said hello for it.
-            link.configure(&configure);
+            link.configure(request, preloads);
             newborn.hello().await?;
         }
         newborn.ready().await?;
-        let Newborn { reports, ended, .. } = newborn;
-        let pipe = reports.into_inner().into_nonblocking_fd();
-        let begun = pipe.and_then(|pipe| link.begin(pipe, ended));
-        begun.map_err(|cause| Error::start("hand over its pipe", cause))?;
+        newborn.begin(&link)?;
         Ok(link)
+    }
+
+    /// The way to send it something, and what will hear it.
+    pub(super) fn link(self, request: &StartRequest, home: Arc<Home>) -> (Arc<SpawnLink>, Silent) {
+        let Self { child, ends, reports, .. } = self;
+        let (stderr, profile) = (ends.stderr.clone(), Arc::clone(&request.profile));
+        let link = SpawnLink::new(child.pid(), child.killer(), ends, request, home);
+        (link, Silent { child, reports, stderr, profile })
+    }
+}
+
+impl Silent {
+    /// Listens to it. Runs on the background runtime.
+    pub(super) fn listen(self) -> Result<Listened> {
+        let Self { child, reports, stderr, profile } = self;
+        Newborn::new(child, reports, stderr, &profile)
     }
 }
 
@@ -108,12 +136,12 @@ impl Unborn {
     pub(super) fn prepare(profile: &Profile, title: OsString, streams: Streams) -> Result<Self> {
         // From now on a death may be laid to a kill.
         OomKills::of_this_process();
-        let token = token()?;
+        let (token, outlives) = (token()?, !profile.configure.identity.daemon);
         let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
         let mut more = vec![memory.as_fd()];
         more.extend(streams.stdin.as_ref().map(OwnedFd::as_fd));
         let Pipes { control, their_control, orders, orders_read, reports } =
-            Pipes::new(Setup { token, role: Role::Worker }, &more)?;
+            Pipes::new(Setup { token, role: Role::Worker, outlives }, &more)?;
         let (captured, their_stderr) = match streams.stderr {
             Some(stderr) => (None, Some(stderr)),
             None => stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?.unzip(),
@@ -178,15 +206,23 @@ impl Pipes {
 }
 
 fn title(name: &str, index: usize) -> OsString {
-    // A name with a NUL cannot be an argument of a process.
-    format!("{}: worker {index}", name.replace('\0', " ")).into()
+    printable(&Worker::name(name, index))
+}
+
+/// A name with a NUL cannot be an argument of a process.
+pub(super) fn printable(title: &str) -> OsString {
+    title.replace('\0', " ").into()
 }
 
 fn configure(request: &StartRequest, preloads: bool) -> (Configure, Bytes) {
     let mut configure = Configure { index: request.index, ..request.profile.configure.clone() };
+    if configure.duty == Duty::PoolWorker {
+        let worker = Worker::name(&configure.name, request.index);
+        configure.identity.name = worker;
+        configure.identity.path = format!("{}w{}", configure.identity.path, request.index);
+    }
     // One core is left to whoever makes the calls; a worker beyond the others would take it by polling.
-    let cores = available_parallelism().map_or(1, Into::into);
-    if request.index + 1 >= cores {
+    if request.index + 1 >= os::cores() {
         configure.busy_poll_ns = 0;
     }
     configure.preload = request.profile.preload.as_ref().filter(|_| preloads).map(travelling);
@@ -195,10 +231,12 @@ fn configure(request: &StartRequest, preloads: bool) -> (Configure, Bytes) {
     (configure, setup.arguments.clone())
 }
 
-/// The end of a process that is still to come.
-pub(super) type Ended = Pin<Box<dyn Future<Output = Exit> + Send>>;
+/// The end of a process, for whoever asks, however often.
+pub(super) type Ended = Shared<BoxFuture<'static, Exit>>;
+/// A process that is listened to.
+pub(super) type Listened = Newborn<Receiver, Ended>;
 
-impl Newborn<Receiver, Ended> {
+impl Listened {
     pub(super) fn new(
         child: Child,
         reports: OwnedFd,
@@ -208,22 +246,29 @@ impl Newborn<Receiver, Ended> {
         let pid = child.pid();
         let receiver = Receiver::from_owned_fd(reports).map_err(|cause| Error::start("watch it", cause))?;
         let reports = FramedRead::new(receiver, codec(profile.configure.max_frame));
-        Ok(Self { pid, reports, ended: Box::pin(child.ended()), stderr })
+        Ok(Self { pid, reports, ended: child.ended().boxed().shared(), stderr })
     }
 
     pub(super) fn into_end(self) -> Ended {
         self.ended
     }
+
+    /// From now on its link hears it.
+    pub(super) fn begin(self, link: &Arc<SpawnLink>) -> Result<()> {
+        let FramedParts { io, read_buf, .. } = self.reports.into_parts();
+        let begun = io.into_nonblocking_fd().and_then(|pipe| link.begin(pipe, read_buf, self.ended));
+        begun.map_err(|cause| Error::start("hand over its pipe", cause))
+    }
 }
 
-impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
+impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin + Clone> Newborn<R, E> {
     /// Its next report.
     async fn next(&mut self) -> Result<Report> {
         let frame = tokio::select! {
             biased;
             frame = self.reports.next() => frame,
             // What it said last may still be in the pipe.
-            exit = &mut self.ended => match futures::FutureExt::now_or_never(self.reports.next()).flatten() {
+            exit = self.ended.clone() => match self.reports.next().now_or_never().flatten() {
                 Some(frame) => Some(frame),
                 None => return Err(self.died(exit)),
             },
@@ -233,7 +278,7 @@ impl<R: AsyncRead + Unpin, E: Future<Output = Exit> + Unpin> Newborn<R, E> {
             Some(Err(error)) => Err(unexpected(&error.to_string())),
             None => {
                 // The end of the pipe comes a moment before the end of the process, which says more.
-                let exit = (&mut self.ended).await;
+                let exit = self.ended.clone().await;
                 Err(self.died(exit))
             }
         }
@@ -287,7 +332,8 @@ fn unexpected(why: &str) -> Error {
 }
 
 impl SpawnLink {
-    fn configure(self: &Arc<Self>, (configure, arguments): &(Configure, Bytes)) {
-        self.post(Frame::new(&Order::Configure(configure.clone()), arguments.clone()));
+    pub(super) fn configure(self: &Arc<Self>, request: &StartRequest, preloads: bool) {
+        let (configure, arguments) = configure(request, preloads);
+        self.post(Frame::new(&Order::Configure(Box::new(configure)), arguments));
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::io::retry_on_intr;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -21,6 +21,10 @@ use crate::error::Exit;
 
 /// The signal that nobody survives.
 pub(crate) const SIGKILL: i32 = libc::SIGKILL;
+/// The signal that asks to end.
+pub(crate) const SIGTERM: i32 = libc::SIGTERM;
+/// The signal of Ctrl-C.
+pub(crate) const SIGINT: i32 = libc::SIGINT;
 /// Sends a signal to the group that a process leads or has led, since Linux 6.9.
 const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 
@@ -80,12 +84,34 @@ impl Killer {
         let _gone = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
+    /// Sends a signal to the child alone. One that has ended is past all signals, which is no error.
+    pub(crate) fn signal(&self, signal: i32) -> io::Result<()> {
+        let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
+        match pidfd_send_signal(&self.pidfd, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Sends SIGTERM to the child's group, by a kernel that cannot name a group so to the child alone.
     pub(crate) fn interrupt(&self) {
         if signal_group(&self.pidfd, libc::SIGTERM).is_err() {
             let _gone = pidfd_send_signal(&self.pidfd, Signal::TERM);
         }
     }
+}
+
+impl AsFd for Killer {
+    /// Readable once the child has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// True once the process behind a pidfd has ended.
+pub(crate) fn has_ended(pidfd: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut polled, Some(&Timespec::default()))).is_ok_and(|ready| ready > 0)
 }
 
 impl Child {
@@ -159,7 +185,7 @@ impl Child {
 
     fn wait_blocking(&self) {
         let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        let _readable = retry_on_intr(|| rustix::event::poll(&mut polled, None));
+        let _readable = retry_on_intr(|| poll(&mut polled, None));
     }
 
     /// Kills its group and reaps it, which has ended.

@@ -82,6 +82,11 @@ impl Maker {
         super::entrance::is_our_parent(socket).then_some(Self(parent))
     }
 
+    /// One that has ended: its descriptor can be read, as that of a process that has.
+    pub(crate) fn ended() -> Self {
+        Self(super::pipe::pipe().ok().map(|(read, _)| read))
+    }
+
     /// Its pidfd, where that can be had.
     pub(crate) fn pidfd(&self) -> Option<&OwnedFd> {
         self.0.as_ref()

@@ -22,7 +22,7 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Moves a descriptor off 0, 1 and 2, which a host may have closed and a child would overwrite.
-pub(super) fn lift(fd: OwnedFd) -> io::Result<OwnedFd> {
+pub(crate) fn lift(fd: OwnedFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd as _;
     if fd.as_raw_fd() > 2 { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(&fd, 3)?) }
 }

@@ -5,7 +5,13 @@
 //! Arguments and results are encoded here too, so that a program that runs on threads runs on processes. A thread cannot be killed: what
 //! a terminated pool was running goes on until it returns, and its result is passed over. A crash takes the whole program along.
 
+mod process;
+mod twin;
+
 use crate::pool::{Kind, Pool, Sealed};
+
+pub use process::{Process, ProcessBuilder};
+pub use twin::{ActiveChild, CurrentProcess, active_children, current_process};
 
 /// Workers that are threads of this process.
 ///

@@ -1,0 +1,368 @@
+//! How a process is to be.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::children;
+use super::fate::Fate;
+use super::handle::Process;
+use super::life::{CALL, Life};
+use super::stdio::{Stdio, Wanted};
+use crate::backend::{Call, Events, Profile, StartRequest, WorkerId, bear};
+use crate::error::{Error, Result};
+use crate::os;
+use crate::task::{Arguments, Label, Task, TaskFn};
+use crate::wire::{Configure, DEFAULT_MAX, Duty, Identity, LARGEST_MAX, StartMethod};
+use crate::worker::{
+    SMALLEST_STACK, depth, may_start_processes, not_too_deep, ourselves, program_name, start_method,
+};
+
+/// Processes that this one has started, or wanted to.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// Builds a [`Process`]: every option has a default, and [`spawn`](Self::spawn) checks them all.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::Process;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let process = Process::builder()
+///     .name("resizer")
+///     .env("RAYON_NUM_THREADS", "1")
+///     .nice(10)
+///     .spawn(|width: u32, height: u32| width * height, (640, 480))?;
+/// assert_eq!(process.join().await?, 307_200);
+/// # Ok::<(), multiprocess::Error>(())
+/// # }).unwrap();
+/// ```
+#[must_use = "a builder does nothing until `spawn`"]
+pub struct ProcessBuilder {
+    name: Option<String>,
+    daemon: Option<bool>,
+    start_method: Option<StartMethod>,
+    env: Vec<(OsString, OsString)>,
+    current_dir: Option<PathBuf>,
+    streams: Wanted,
+    nice: i32,
+    stack_size: Option<usize>,
+    max_frame: usize,
+    #[cfg(feature = "sandbox")]
+    sandbox: Option<crate::wire::Sandbox>,
+}
+
+impl ProcessBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            name: None,
+            daemon: None,
+            start_method: None,
+            env: Vec::new(),
+            current_dir: None,
+            streams: Wanted::default(),
+            nice: 0,
+            stack_size: None,
+            max_frame: DEFAULT_MAX,
+            #[cfg(feature = "sandbox")]
+            sandbox: None,
+        }
+    }
+
+    /// What it is called, in `ps` behind the name of the program. Default: `Process-1`, `Process-2` and so on; those that `Process-1` starts are `Process-1:1` and so on. Python: `name`.
+    ///
+    /// # Examples
+    ///
+    /// See [`Process::name`].
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Whether it ends with this process, whatever ends that. Default: as this process, which in a worker of a pool is true, and in the
+    /// program itself false. Python: `daemon`.
+    ///
+    /// Otherwise it goes on, and what it returns is lost. It may have been started with so many arguments that they are still on their way then:
+    /// more than the 256 KiB of a pipe. Then it ends without having called its function.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Process, current_process};
+    ///
+    /// let process = Process::builder().daemon(true).spawn(|| current_process().daemon(), ())?;
+    /// assert!(process.daemon() && process.blocking_join()?);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn daemon(mut self, daemon: bool) -> Self {
+        self.daemon = Some(daemon);
+        self
+    }
+
+    /// How it comes about. Default: [`start_method`](crate::start_method). Python: `multiprocessing.get_context`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Process, StartMethod};
+    ///
+    /// let process = Process::builder().start_method(StartMethod::Spawn).spawn(|| 7, ())?;
+    /// assert_eq!(process.blocking_join()?, 7);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn start_method(mut self, method: StartMethod) -> Self {
+        self.start_method = Some(method);
+        self
+    }
+
+    /// Sets an environment variable in it, beside those that it inherits. Can be called several times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::builder().env("LANG", "C").spawn(|| std::env::var("LANG").ok(), ())?;
+    /// assert_eq!(process.blocking_join()?.as_deref(), Some("C"));
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Where it runs. Default: where this process does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::builder().current_dir("/").spawn(|| std::env::current_dir().ok(), ())?;
+    /// assert_eq!(process.blocking_join()?, Some("/".into()));
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(path.into());
+        self
+    }
+
+    /// Its stdin. Default: [`Stdio::null`], as in Python.
+    ///
+    /// One that inherits a terminal cannot read from it: it is in the background there, and would be stopped.
+    ///
+    /// # Examples
+    ///
+    /// See [`Process::take_stdin`].
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.streams.stdin = stdin.into();
+        self
+    }
+
+    /// Its stdout. Default: [`Stdio::inherit`].
+    ///
+    /// # Examples
+    ///
+    /// See [`Stdio`].
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.streams.stdout = stdout.into();
+        self
+    }
+
+    /// Its stderr. Default: [`Stdio::inherit`]. Other than that of a pool's worker, it is not kept.
+    ///
+    /// # Examples
+    ///
+    /// See [`Process::take_stderr`].
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.streams.stderr = stderr.into();
+        self
+    }
+
+    /// Added to its niceness: positive numbers give others precedence. Default: 0.
+    ///
+    /// # Examples
+    ///
+    /// See [`ProcessBuilder`].
+    pub fn nice(mut self, by: i32) -> Self {
+        self.nice = by;
+        self
+    }
+
+    /// The stack of the thread that runs its function, in bytes. Default: that of a main thread, as a rule 8 MiB. At least 16 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::builder().stack_size(64 << 20).spawn(|| [0_u8; 32 << 20].len(), ())?;
+    /// assert_eq!(process.blocking_join()?, 32 << 20);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// The most bytes that the encoded arguments or the encoded value may have. Default: 1 GiB. At most 4 GiB less 1 MiB, and not 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Error, Process};
+    ///
+    /// let process = Process::builder().max_frame(1_000).spawn(|n: usize| "x".repeat(n), (2_000,))?;
+    /// assert!(matches!(process.blocking_join(), Err(Error::TooLarge { max: 1_000, .. })));
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = bytes;
+        self
+    }
+
+    /// What it may not do, from before its function is called; see [`Sandbox`](crate::Sandbox). Default: nothing is
+    /// taken away. Needs the feature `sandbox`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Process, Sandbox};
+    ///
+    /// let sandbox = Sandbox::required().no_network();
+    /// let process = Process::builder().sandbox(sandbox).spawn(|| std::net::UdpSocket::bind("127.0.0.1:0").is_err(), ())?;
+    /// assert!(process.blocking_join()?);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[cfg(feature = "sandbox")]
+    pub fn sandbox(mut self, sandbox: crate::wire::Sandbox) -> Self {
+        self.sandbox = Some(sandbox);
+        self
+    }
+
+    /// Starts the process, which calls `f(args)` and ends. It has been started when this returns, which takes about a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Option`] names an option that cannot be, or says that processes are nested 10 deep already.
+    /// - [`Error::Encode`], [`Error::TooLarge`]: the arguments do not travel. [`Error::ForeignTask`]: the function is not part of the program.
+    /// - [`Error::Start`]: the operating system refuses the process, or what it needs. Or the program is setuid or has capabilities of its own, or this is called before the
+    ///   crate's entry has run, in a constructor.
+    /// - [`Error::Forked`]: this process was forked from one that has started processes or pools.
+    ///
+    /// # Examples
+    ///
+    /// See [`ProcessBuilder`].
+    pub fn spawn<F, Args, M>(self, f: F, args: Args) -> Result<Process<F::Value>>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        self.check()?;
+        let number = STARTED.fetch_add(1, Ordering::Relaxed) + 1;
+        let task = Task::of(f);
+        let label = Label { name: task.name(), id: number, max: self.max_frame, timeout: None };
+        let records = label.encode(&args)?;
+        if !task.is_native() {
+            return Err(Error::ForeignTask { task: label.task() });
+        }
+        let (life, pipes) = self.start(number, label, Call { head: CALL, task, records, watched: false })?;
+        Ok(Process::new(life, pipes))
+    }
+
+    fn check(&self) -> Result<()> {
+        os::not_forked()?;
+        if self.max_frame == 0 || self.max_frame > LARGEST_MAX {
+            return Err(Error::option("max_frame", format!("a frame has 1 to {LARGEST_MAX} bytes")));
+        }
+        if self.stack_size.is_some_and(|bytes| bytes < SMALLEST_STACK) {
+            return Err(Error::option("stack_size", format!("a stack has at least {SMALLEST_STACK} bytes")));
+        }
+        #[cfg(feature = "sandbox")]
+        self.sandbox.as_ref().map_or(Ok(()), crate::wire::Sandbox::check)?;
+        may_start_processes()?;
+        not_too_deep("spawn", "processes")?;
+        os::notice_forks().map_err(|cause| Error::start("notice forks", cause))
+    }
+
+    fn start(self, number: u64, label: Label, call: Call) -> Result<(Arc<Life>, super::stdio::Pipes)> {
+        let method = self.start_method.unwrap_or_else(start_method);
+        let identity = self.identity(number);
+        let (name, daemon) = (identity.name.clone(), identity.daemon);
+        let (profile, streams) = self.profile(identity);
+        let profile = Arc::new(profile);
+        let (streams, pipes) = streams.open()?;
+        let born = bear(&profile, &format!("{}: {name}", program_name()), streams, method)?;
+        let life = Arc::new(Life::new(number, born.pid(), daemon, Fate::new(name, label), born.killer()));
+        let events: Arc<dyn Events> = Arc::<Life>::clone(&life);
+        let request = StartRequest { worker: WorkerId(number), index: 0, profile, events };
+        let entrusted = born.entrust(&request, call)?;
+        life.has_link(entrusted.link());
+        children::remember(&life);
+        let fate = Arc::clone(&life.fate);
+        entrusted.follow(move |error| {
+            // A death is told again, by whoever knows more of it.
+            if !matches!(error, Error::WorkerDied(_)) {
+                fate.failed(error);
+            }
+        });
+        Ok((life, pipes))
+    }
+
+    fn identity(&self, number: u64) -> Identity {
+        let ourselves = ourselves();
+        let number = number.to_string();
+        let name = self.name.clone().unwrap_or_else(|| format!("Process-{}", ourselves.path_of(&number)));
+        ourselves.child(name, self.daemon.unwrap_or(ourselves.identity.daemon), &number)
+    }
+
+    fn profile(self, identity: Identity) -> (Profile, Wanted) {
+        let configure = Configure {
+            duty: Duty::Process,
+            name: identity.name.clone(),
+            identity,
+            index: 0,
+            depth: depth() + 1,
+            max_frame: self.max_frame,
+            stack_size: self.stack_size,
+            nice: self.nice,
+            busy_poll_ns: 0,
+            max_memory: None,
+            preload: None,
+            initializer: None,
+            #[cfg(feature = "sandbox")]
+            sandbox: self.sandbox,
+        };
+        let Self { env, current_dir, streams, .. } = self;
+        let start_timeout = Duration::MAX;
+        (
+            Profile {
+                configure,
+                setup: None,
+                preload: None,
+                env,
+                current_dir,
+                capture_stderr: false,
+                start_timeout,
+            },
+            streams,
+        )
+    }
+}
+
+impl fmt::Debug for ProcessBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessBuilder")
+            .field("name", &self.name)
+            .field("daemon", &self.daemon)
+            .field("start_method", &self.start_method)
+            .field("env", &self.env)
+            .field("current_dir", &self.current_dir)
+            .field("nice", &self.nice)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,455 @@
+//! The handle of a process.
+
+use std::fmt;
+use std::io::{PipeReader, PipeWriter};
+use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::ProcessBuilder;
+use super::join::Join;
+use super::life::Life;
+use super::stdio::Pipes;
+use crate::error::{Error, Limit, Result};
+use crate::os::{self, Rooted, SIGINT, SIGKILL, SIGTERM};
+use crate::task::{Arguments, Payload, TaskFn};
+use crate::wait::{block_on, within};
+
+/// One function in a process of its own, as `std::thread::JoinHandle` has it for a thread. Python: `multiprocessing.Process`.
+///
+/// What can be such a function, and what becomes of its arguments and its value, is as for the tasks of a pool; see [`TaskFn`].
+///
+/// # How it ends
+///
+/// | the function | `exit_code` | `join` |
+/// | --- | --- | --- |
+/// | returns | 0 | its value, also a `Result` of its own |
+/// | panics | 1, and the message is on its stderr | [`Error::Panicked`] |
+/// | calls `std::process::exit(n)` | n | [`Error::WorkerDied`] |
+/// | is ended by a signal | minus its number | [`Error::WorkerDied`] |
+///
+/// It ends by `std::process::exit`: what the program has registered for its end runs, what it has printed is written, and its
+/// other threads end with it.
+///
+/// # Dropping it
+///
+/// Dropping the handle detaches the process, as with a thread of `std`: it runs on, and is reaped by the crate when it ends. It outlives this
+/// process too, as a `std::process::Child` does, unless it is a [daemon](ProcessBuilder::daemon), which ends with it whatever becomes of
+/// this process. Python waits for all but daemons at the end of the program; here whoever wants that joins them.
+///
+/// It leads a process group of its own, so that a Ctrl-C in a terminal reaches this process alone. What is left in its group when it has ended is killed.
+///
+/// # Forks
+///
+/// In a child of this process that comes by `fork`, whatever would wait is [`Error::Forked`].
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::Process;
+///
+/// fn greet(name: String) -> String {
+///     format!("hello {name}")
+/// }
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let process = Process::spawn(greet, ("you".to_owned(),))?;
+/// assert_eq!(process.join().await?, "hello you");
+/// assert_eq!(process.exit_code(), Some(0));
+/// # Ok::<(), multiprocess::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct Process<R: Payload> {
+    life: Rooted<Arc<Life>>,
+    pipes: Pipes,
+    value: PhantomData<fn() -> R>,
+}
+
+impl Process<()> {
+    /// Starts with all options at their defaults.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::builder().name("adder").daemon(true).spawn(|a: u32, b: u32| a + b, (2, 3))?;
+    /// assert_eq!(process.blocking_join()?, 5);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn builder() -> ProcessBuilder {
+        ProcessBuilder::new()
+    }
+}
+
+impl<R: Payload> Process<R> {
+    pub(super) fn new(life: Arc<Life>, pipes: Pipes) -> Self {
+        Self { life: Rooted::new(life), pipes, value: PhantomData }
+    }
+
+    /// Starts a process that calls `f(args)`. It has been started when this returns, which takes about a millisecond. Python: `Process(target, args).start()`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ProcessBuilder::spawn`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::spawn(u64::pow, (2, 10))?;
+    /// assert_eq!(process.blocking_join()?, 1_024);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn spawn<F, Args, M>(f: F, args: Args) -> Result<Self>
+    where
+        F: TaskFn<Args, M, Value = R>,
+        Args: Arguments,
+    {
+        Process::builder().spawn(f, args)
+    }
+
+    /// Waits until the process has ended, and gives the value of its function. Python: `join`, which gives nothing.
+    ///
+    /// The value can be taken once. A pipe to its stdin that nobody has taken is closed first, as `std::process::Child::wait` does.
+    ///
+    /// # Errors
+    ///
+    /// The future fails with [`Error::Panicked`] or [`Error::WorkerDied`], with [`Error::Encode`], [`Error::Decode`] or [`Error::TooLarge`] if
+    /// arguments or value do not travel, with [`Error::Start`], [`Error::Sandbox`] or [`Error::Incompatible`] if it did not even come to its function, with
+    /// [`Error::Taken`] if the value was taken before, and with [`Error::ProcessClosed`] after [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: only a join that has completed takes the value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Error, Process};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let process = Process::spawn(|| -> u8 { panic!("no more paper") }, ())?;
+    /// match process.join().await {
+    ///     Err(Error::Panicked(panic)) => assert_eq!(panic.message, "no more paper"),
+    ///     other => panic!("unexpected: {other:?}"),
+    /// }
+    /// assert_eq!(process.exit_code(), Some(1));
+    /// # Ok::<(), multiprocess::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn join(&self) -> Join<R> {
+        drop(self.pipes.stdin.take());
+        Join::new(&self.life.fate)
+    }
+
+    /// As [`join`](Self::join), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`join`](Self::join).
+    ///
+    /// # Examples
+    ///
+    /// See [`spawn`](Self::spawn).
+    pub fn blocking_join(&self) -> Result<R> {
+        block_on(self.join())
+    }
+
+    /// As [`join`](Self::join), at most for so long; the process goes on then, and can be joined again. Python: `join(timeout)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] with [`Limit::Wait`], and as for [`join`](Self::join).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: only a join that has completed takes the value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use multiprocess::{Error, Process};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let process = Process::spawn(|| -> () { loop { std::thread::park() } }, ())?;
+    /// let error = process.join_timeout(Duration::ZERO).await.unwrap_err();
+    /// assert!(matches!(error, Error::TimedOut { .. }));
+    /// process.kill()?;
+    /// assert!(process.join().await.is_err());
+    /// # Ok::<(), multiprocess::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn join_timeout(&self, limit: Duration) -> Result<R> {
+        let joined = within(limit, self.join()).await;
+        let timed_out = |task| Error::TimedOut { task, limit: Limit::Wait, after: limit };
+        joined.unwrap_or_else(|| Err(timed_out(self.life.fate.task())))
+    }
+
+    /// As [`join_timeout`](Self::join_timeout), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`join_timeout`](Self::join_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::spawn(|| 7, ())?;
+    /// assert_eq!(process.blocking_join_timeout(Duration::from_secs(60))?, 7);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn blocking_join_timeout(&self, limit: Duration) -> Result<R> {
+        block_on(self.join_timeout(limit))
+    }
+
+    /// Its process number. Once it has ended, another process may have the same. Python: `pid`, `ident`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::spawn(std::process::id, ())?;
+    /// assert_eq!(process.blocking_join()?, process.pid());
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.life.pid
+    }
+
+    /// What it is called: what its builder was told, or `Process-1` and so on. Python: `name`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::builder().name("fetcher").spawn(|| (), ())?;
+    /// assert_eq!(process.name(), "fetcher");
+    /// process.blocking_join()?;
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.life.fate.name()
+    }
+
+    /// True if it ends with this process; see [`ProcessBuilder::daemon`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::spawn(|| (), ())?;
+    /// assert!(!process.daemon());
+    /// process.blocking_join()?;
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[must_use]
+    pub fn daemon(&self) -> bool {
+        self.life.daemon
+    }
+
+    /// True while it has not ended. False after [`close`](Self::close). Python: `is_alive`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::spawn(|| -> () { loop { std::thread::park() } }, ())?;
+    /// assert!(process.is_alive());
+    /// process.kill()?;
+    /// assert!(process.blocking_join().is_err());
+    /// assert!(!process.is_alive());
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.life.is_alive()
+    }
+
+    /// How it has ended: its exit code, or minus the number of the signal that has ended it. Nothing while it runs, nor if another part of the
+    /// program has collected its status. Python: `exitcode`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::spawn(|| -> () { loop { std::thread::park() } }, ())?;
+    /// assert_eq!(process.exit_code(), None);
+    /// process.terminate()?;
+    /// assert!(process.blocking_join().is_err());
+    /// assert_eq!(process.exit_code(), Some(-15));
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        self.life.exit_code()
+    }
+
+    /// Sends it SIGTERM, which ends it unless it has a handler for that. Its own children are not told. Python: `terminate`.
+    ///
+    /// It never hits another process of the same number. One that has ended already is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ProcessClosed`] after [`close`](Self::close), [`Error::Start`] if the operating system refuses it: the process has become another user's.
+    ///
+    /// # Examples
+    ///
+    /// See [`exit_code`](Self::exit_code).
+    pub fn terminate(&self) -> Result<()> {
+        self.life.signal(SIGTERM)
+    }
+
+    /// Sends it SIGKILL, which ends it at once; otherwise as [`terminate`](Self::terminate). Python: `kill`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`terminate`](Self::terminate).
+    ///
+    /// # Examples
+    ///
+    /// See [`is_alive`](Self::is_alive).
+    pub fn kill(&self) -> Result<()> {
+        self.life.signal(SIGKILL)
+    }
+
+    /// Sends it SIGINT, as Ctrl-C does, which ends it unless it has a handler for that; otherwise as [`terminate`](Self::terminate). Python: `interrupt`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`terminate`](Self::terminate).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    ///
+    /// let process = Process::spawn(|| -> () { loop { std::thread::park() } }, ())?;
+    /// process.interrupt()?;
+    /// assert!(process.blocking_join().is_err());
+    /// assert_eq!(process.exit_code(), Some(-2));
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn interrupt(&self) -> Result<()> {
+        self.life.signal(SIGINT)
+    }
+
+    /// A descriptor that is readable once the process has ended, for `poll` and the like; it is open as long as the handle. Python: `sentinel`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Process;
+    /// use tokio::io::Interest;
+    /// use tokio::io::unix::AsyncFd;
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let process = Process::spawn(|| 7, ())?;
+    /// let sentinel = AsyncFd::with_interest(process.sentinel(), Interest::READABLE).expect("it can be watched");
+    /// let _has_ended = sentinel.readable().await.expect("it can be waited for");
+    /// assert!(!process.is_alive());
+    /// # drop(_has_ended); drop(sentinel);
+    /// # process.join().await.map(drop)
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn sentinel(&self) -> BorrowedFd<'_> {
+        self.life.sentinel()
+    }
+
+    /// Lets go of what was not joined: the value is dropped, and whatever waits or sends a signal is an error from now on. Python: `close`.
+    ///
+    /// There is no need to: dropping the handle does it too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StillRunning`] if it has not ended; nothing has changed then. [`Error::ProcessClosed`] if it was closed before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Error, Process};
+    ///
+    /// let process = Process::spawn(|| -> () { loop { std::thread::park() } }, ())?;
+    /// assert!(matches!(process.close(), Err(Error::StillRunning { .. })));
+    /// process.kill()?;
+    /// assert!(process.blocking_join().is_err());
+    /// process.close()?;
+    /// assert!(matches!(process.terminate(), Err(Error::ProcessClosed { .. })));
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn close(&self) -> Result<()> {
+        os::not_forked()?;
+        self.life.close()
+    }
+
+    /// The pipe to its stdin, if that is [piped](super::Stdio::piped) and was not taken before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use multiprocess::{Process, Stdio};
+    ///
+    /// let process = Process::builder()
+    ///     .stdin(Stdio::piped())
+    ///     .spawn(|| std::io::read_to_string(std::io::stdin()).map(|text| text.len()).ok(), ())?;
+    /// process.take_stdin().expect("it is a pipe").write_all(b"seven b").expect("it reads");
+    /// assert_eq!(process.blocking_join()?, Some(7));
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[must_use]
+    pub fn take_stdin(&self) -> Option<PipeWriter> {
+        self.pipes.stdin.take()
+    }
+
+    /// The pipe of its stdout, if that is [piped](super::Stdio::piped) and was not taken before. A process waits when the pipe is full, so that it must be read before the process is joined.
+    ///
+    /// # Examples
+    ///
+    /// See [`Stdio`](super::Stdio).
+    #[must_use]
+    pub fn take_stdout(&self) -> Option<PipeReader> {
+        self.pipes.stdout.take()
+    }
+
+    /// The same of its stderr.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Process, Stdio};
+    ///
+    /// let process = Process::builder().stderr(Stdio::piped()).spawn(|| -> u8 { panic!("no more paper") }, ())?;
+    /// let stderr = process.take_stderr().expect("it is a pipe");
+    /// assert!(std::io::read_to_string(stderr).expect("it is text").contains("no more paper"));
+    /// assert!(process.blocking_join().is_err());
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[must_use]
+    pub fn take_stderr(&self) -> Option<PipeReader> {
+        self.pipes.stderr.take()
+    }
+}
+
+impl<R: Payload> fmt::Debug for Process<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process")
+            .field("name", &self.name())
+            .field("pid", &self.pid())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! What errors call a task by, and the way from its arguments to bytes and from the bytes of a result to a value or an error.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::arity::Arguments;
+use super::outcome::Payload;
+use crate::error::{Error, Limit, Panic, Result};
+use crate::wire::{Failure, decode, put_record};
+
+/// What errors call a task by, and how large its results may be.
+#[derive(Debug, Clone)]
+pub(crate) struct Label {
+    pub(crate) name: &'static str,
+    pub(crate) id: u64,
+    pub(crate) max: usize,
+    /// How long it may run.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Label {
+    pub(crate) fn task(&self) -> String {
+        task_name(self.name, self.id)
+    }
+
+    pub(crate) fn encode_error(&self, cause: String) -> Error {
+        Error::Encode { what: "the arguments", task: self.task(), cause }
+    }
+
+    /// The arguments as the one record of a payload.
+    pub(crate) fn encode(&self, args: &impl Arguments) -> Result<Bytes> {
+        let mut record = Vec::new();
+        let encoded = catch_unwind(AssertUnwindSafe(|| put_record(&mut record, |out| args.encode(out))));
+        match encoded {
+            Ok(Ok(())) if record.len() <= self.max => Ok(record.into()),
+            Ok(Ok(())) => {
+                let (task, size) = (self.task(), record.len());
+                Err(Error::TooLarge { what: "the arguments", task, size, max: self.max })
+            }
+            Ok(Err(cause)) => Err(self.encode_error(cause)),
+            Err(payload) => {
+                std::mem::forget(payload);
+                Err(self.encode_error("its `Serialize` panicked".into()))
+            }
+        }
+    }
+
+    fn failed(&self, failure: Failure) -> Error {
+        let task = self.task();
+        match failure {
+            Failure::Panicked { message, location, backtrace } => {
+                Error::Panicked(Panic { message, location, backtrace, task })
+            }
+            Failure::Encode(cause) => Error::Encode { what: "the result", task, cause },
+            Failure::Decode(cause) => Error::Decode { what: "the arguments", task, cause },
+            Failure::TooLarge { size } => Error::TooLarge { what: "the result", task, size, max: self.max },
+            Failure::Foreign(why) => Error::Incompatible { why: format!("task {task}: {why}") },
+            Failure::Cancelled => Error::Cancelled { task },
+            Failure::TimedOut => {
+                Error::TimedOut { task, limit: Limit::Run, after: self.timeout.unwrap_or_default() }
+            }
+        }
+    }
+
+    pub(crate) fn broken(&self, cause: String) -> Error {
+        Error::Decode { what: "the result", task: self.task(), cause }
+    }
+
+    /// One element's value. The caller's `Deserialize` may panic, and that is its element's error too.
+    #[inline]
+    pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8]) -> Result<R> {
+        if failed {
+            let failure = decode(bytes).map_err(|cause| self.broken(cause))?;
+            return Err(self.failed(failure));
+        }
+        match catch_unwind(|| decode(bytes)) {
+            Ok(value) => value.map_err(|cause| self.broken(cause)),
+            Err(payload) => {
+                std::mem::forget(payload);
+                Err(self.broken("its `Deserialize` panicked".into()))
+            }
+        }
+    }
+}
+
+/// The name that errors call a task by: its function, and its number in the pool.
+pub(crate) fn task_name(function: &str, id: u64) -> String {
+    format!("{function} #{id}")
+}
