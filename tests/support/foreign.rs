@@ -50,6 +50,7 @@ mod c {
         pub(super) safe fn kill(pid: c_int, signal: c_int) -> c_int;
         pub(super) safe fn raise(signal: c_int) -> c_int;
         pub(super) safe fn exit(code: c_int) -> !;
+        pub(super) safe fn atexit(function: extern "C" fn()) -> c_int;
         pub(super) safe fn _exit(code: c_int) -> !;
         pub(super) safe fn dup(fd: c_int) -> c_int;
         pub(super) unsafe fn syscall(number: c_long, ...) -> c_long;
@@ -87,6 +88,11 @@ pub fn raise(signal: c_int) {
 /// C's `exit`, which runs what C code has registered for it.
 pub fn exit_as_c_does(code: c_int) -> ! {
     c::exit(code)
+}
+
+/// Has a function run when this process exits.
+pub fn at_exit(function: extern "C" fn()) {
+    assert_eq!(c::atexit(function), 0, "there is room for more");
 }
 
 /// Ends this process with nothing run.
