@@ -239,6 +239,7 @@ fn dive() -> (u32, String) {
     }
 }
 
+// fault 35
 async fn processes_are_nested_ten_deep_and_no_deeper() {
     assert_eq!(dive(), (10, "option spawn: processes are nested 10 deep already".into()));
 }
