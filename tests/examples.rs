@@ -100,6 +100,24 @@ fn crash_answers_all_documents_but_one_in_ten() {
     assert_eq!(lines_of("crash", &[]), expected);
 }
 
+// C004, C005, C007, C022
+#[test]
+fn process_starts_joins_and_terminates() {
+    let expected = [
+        "main: MainProcess, started by nobody",
+        "greet: Process-1, started by MainProcess",
+        "it said \"hello bob\"",
+        "exit code Some(0)",
+        "sleeper is alive: true",
+        "sleeper ended with signal 15 (SIGTERM)",
+        "exit code Some(-15), alive: false",
+        "exit code Some(8)",
+        "it panicked: attempt to divide by zero",
+        "exit code Some(1)",
+    ];
+    assert_eq!(lines_of("process", &[]), expected);
+}
+
 /// Files with odd names and contents, gone when it is dropped.
 struct Tree(PathBuf);
 

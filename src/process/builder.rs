@@ -251,12 +251,16 @@ impl ProcessBuilder {
 
     /// Starts the process, which calls `f(args)` and ends. It has been started when this returns, which takes about a millisecond.
     ///
+    /// What goes wrong later, before it comes to its function, is told by [`Process::join`]. With [`StartMethod::Forkserver`] and [`StartMethod::Fork`] that
+    /// includes a [`current_dir`](Self::current_dir) that is not there.
+    ///
     /// # Errors
     ///
     /// - [`Error::Option`] names an option that cannot be, or says that processes are nested 10 deep already.
     /// - [`Error::Encode`], [`Error::TooLarge`]: the arguments do not travel. [`Error::ForeignTask`]: the function is not part of the program.
     /// - [`Error::Start`]: the operating system refuses the process, or what it needs. Or the program is setuid or has capabilities of its own, or this is called before the
     ///   crate's entry has run, in a constructor.
+    /// - [`Error::NotAlone`]: this process is to be forked itself, and has a second thread.
     /// - [`Error::Forked`]: this process was forked from one that has started processes or pools.
     ///
     /// # Examples

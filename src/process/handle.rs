@@ -391,17 +391,13 @@ impl<R: Payload> Process<R> {
     ///
     /// ```
     /// use multiprocess::Process;
-    /// use tokio::io::Interest;
-    /// use tokio::io::unix::AsyncFd;
+    /// use rustix::event::{PollFd, PollFlags, poll};
     ///
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// let process = Process::spawn(|| 7, ())?;
-    /// let sentinel = AsyncFd::with_interest(process.sentinel(), Interest::READABLE).expect("it can be watched");
-    /// let _has_ended = sentinel.readable().await.expect("it can be waited for");
+    /// poll(&mut [PollFd::new(&process.sentinel(), PollFlags::IN)], None).expect("it can be waited for");
     /// assert!(!process.is_alive());
-    /// # drop(_has_ended); drop(sentinel);
-    /// # process.join().await.map(drop)
-    /// # }).unwrap();
+    /// assert_eq!(process.exit_code(), Some(0));
+    /// # Ok::<(), multiprocess::Error>(())
     /// ```
     #[must_use]
     pub fn sentinel(&self) -> BorrowedFd<'_> {

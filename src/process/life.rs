@@ -39,7 +39,7 @@ enum Source {
     /// Where its board is. Whoever follows it tells the rest.
     Started(OnceLock<Weak<dyn Link>>),
     /// A copy of this process. Whoever wants to know of its end takes it out and waits for it.
-    Forked(Mutex<Option<Forked>>),
+    Forked(Mutex<Option<Box<Forked>>>),
 }
 
 impl Life {
@@ -51,7 +51,7 @@ impl Life {
     /// That of a copy of this process.
     pub(super) fn of(forked: Forked, number: u64, daemon: bool, fate: Fate) -> Self {
         let (pid, killer) = (forked.pid(), forked.killer());
-        let source = Source::Forked(Mutex::new(Some(forked)));
+        let source = Source::Forked(Mutex::new(Some(Box::new(forked))));
         Self { source, ..Self::new(number, pid, daemon, fate, killer) }
     }
 
@@ -83,22 +83,16 @@ impl Life {
             // Somebody else waits for it.
             (Err(_), Some(_)) => return true,
         };
-        let Some(forked) = place.take() else { return true };
-        match forked.wait(until) {
-            Ok(Ended { end, result }) => {
-                match result {
-                    Some(Ok(record)) => drop(self.fate.came(record)),
-                    Some(Err(error)) => self.fate.failed(error),
-                    None => {}
-                }
-                self.gone(WorkerId(self.number), end);
-                true
-            }
-            Err(forked) => {
-                *place = Some(forked);
-                false
-            }
+        let Some(forked) = place.as_mut() else { return true };
+        let Some(Ended { end, result }) = forked.wait(until) else { return false };
+        *place = None;
+        match result {
+            Some(Ok(record)) => drop(self.fate.came(record)),
+            Some(Err(error)) => self.fate.failed(error),
+            None => {}
         }
+        self.gone(WorkerId(self.number), end);
+        true
     }
 
     /// Nobody will want to know what came of it.

@@ -69,13 +69,14 @@ impl Forked<'_> {
         become_known_as(self.configure.identity.clone(), maker);
         task::capture_panics();
         task::print_panics();
+        #[cfg(feature = "sandbox")]
         self.confine();
         self.enter();
     }
 
     /// What it may no longer do.
+    #[cfg(feature = "sandbox")]
     fn confine(&self) {
-        #[cfg(feature = "sandbox")]
         if let Some(sandbox) = &self.configure.sandbox
             && let Err(breach) = super::confine::confine(sandbox)
         {

@@ -60,7 +60,7 @@ fn a_worker_that_dies_is_replaced_by_another_copy() {
 
 fn a_pool_has_a_preload_too() {
     let builder = ProcessPool::builder().workers(2).start_method(StartMethod::Fork);
-    let pool = builder.preload(|n: u64| n + parent() as u64 * 0, (9,)).build().expect("there is one thread");
+    let pool = builder.preload(|n: u64| n, (9_u64,)).build().expect("there is one thread");
     let found = pool.blocking_apply(|| worker::preloaded::<u64>().map(|n| *n), ()).expect(RUNS);
     assert_eq!(found, Some(9));
     pool.blocking_shutdown().expect("it ends");

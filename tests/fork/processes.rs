@@ -10,7 +10,7 @@ use multiprocess::{
     Context, Error, Limit, Process, StartMethod, Stdio, active_children, current_process, parent_process,
 };
 
-use super::support::foreign::run_at_exit;
+use super::support::foreign::at_exit;
 use super::{children, threads};
 
 super::cases!(
@@ -45,7 +45,7 @@ super::cases!(
 const RUNS: &str = "it has no reason to fail";
 
 fn a_closure_has_what_it_captures() {
-    let words = vec!["a".to_owned(), "b".to_owned()];
+    let words = ["a".to_owned(), "b".to_owned()];
     let process = Process::fork(move || words.join("-")).expect("there is one thread");
     assert_eq!(process.blocking_join().expect(RUNS), "a-b");
     assert_eq!(process.exit_code(), Some(0));
@@ -333,7 +333,7 @@ extern "C" fn says_goodbye() {
 }
 
 fn what_the_program_has_registered_for_its_end_runs_only_here() {
-    run_at_exit(says_goodbye);
+    at_exit(says_goodbye);
     let process = Process::builder().stdout(Stdio::piped()).fork(|| println!("hello"));
     let process = process.expect("there is one thread");
     process.blocking_join().expect(RUNS);

@@ -6,6 +6,7 @@ mod calls;
 mod dumps;
 mod files;
 mod limits;
+mod processes;
 mod reach;
 #[path = "../support/mod.rs"]
 mod support;

@@ -90,9 +90,9 @@ pub fn exit_as_c_does(code: c_int) -> ! {
     c::exit(code)
 }
 
-/// Has a function run at the end of the program.
-pub fn run_at_exit(function: extern "C" fn()) {
-    assert_eq!(c::atexit(function), 0, "there is room for it");
+/// Has a function run when this process exits.
+pub fn at_exit(function: extern "C" fn()) {
+    assert_eq!(c::atexit(function), 0, "there is room for more");
 }
 
 /// Ends this process with nothing run.

@@ -20,6 +20,7 @@ pub mod odd;
 pub mod start_method;
 pub mod tally;
 pub mod traced;
+pub mod twins;
 pub mod values;
 
 use std::io::Write as _;

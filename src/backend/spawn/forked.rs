@@ -92,8 +92,8 @@ impl Forked {
         self.reports = None;
     }
 
-    /// Waits until it has ended, and reaps it; gives it back if it has not by then.
-    pub(crate) fn wait(mut self, until: Option<Instant>) -> Result<Ended, Self> {
+    /// Waits until it has ended, and reaps it; nothing if it has not by then.
+    pub(crate) fn wait(&mut self, until: Option<Instant>) -> Option<Ended> {
         loop {
             let open = self.listen();
             let mut watched = vec![self.child.as_fd()];
@@ -101,18 +101,18 @@ impl Forked {
             let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
             let ready = os::wait_for_any(&watched, limit).unwrap_or_default();
             match ready.first() {
-                Some(true) => return Ok(self.reap()),
-                _ if until.is_some_and(|until| Instant::now() >= until) => return Err(self),
+                Some(true) => return Some(self.reap()),
+                _ if until.is_some_and(|until| Instant::now() >= until) => return None,
                 _ => {}
             }
         }
     }
 
-    fn reap(mut self) -> Ended {
+    fn reap(&mut self) -> Ended {
         let exit = self.child.reap();
         let _nothing_more = self.listen();
         let oom_likely = exit == Exit::Signal(SIGKILL) && OomKills::of_this_process().take_one();
-        let (result, fault) = match self.heard {
+        let (result, fault) = match std::mem::replace(&mut self.heard, Heard::Nothing) {
             Heard::Nothing => (None, None),
             Heard::Result(record) => (Some(Ok(record)), None),
             Heard::Failed(error) => (Some(Err(error)), None),

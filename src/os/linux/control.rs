@@ -95,7 +95,7 @@ impl Maker {
     pub(crate) fn wait_for_end(&self) {
         let Some(pidfd) = &self.0 else {
             loop {
-                std::thread::park()
+                std::thread::park();
             }
         };
         let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
