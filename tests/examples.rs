@@ -259,7 +259,7 @@ fn threads_vs_processes_prints_all_rows_and_draws_both_charts() {
     let table = lines_of("threads_vs_processes", &["--quick", "--out", path]);
     for work in ["CPU-bound", "I/O-bound", "memory-bound", "allocation-heavy"] {
         assert!(has_row(&table, work, "serial", 1), "{work} has no serial row in {table:#?}");
-        for runner in ["spawn_blocking", "ThreadPool", "ProcessPool, spawn"] {
+        for runner in ["spawn_blocking", "ThreadPool", "ProcessPool, spawn", "ProcessPool, forkserver"] {
             for workers in [1, 2, 4] {
                 let row = has_row(&table, work, runner, workers);
                 assert!(row, "no row of {work} for {runner} with {workers} workers in {table:#?}");
