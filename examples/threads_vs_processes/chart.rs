@@ -82,10 +82,8 @@ fn draw_title<B: Canvas>(area: &DrawingArea<B, Shift>, survey: &Survey) -> Drawn
     let title = (FONT, 34, FontStyle::Bold).into_text_style(area).pos(centered);
     area.draw_text("Processes or threads?", &title, (middle, 36))?;
     let below = (FONT, 18).into_text_style(area).pos(centered);
-    let Survey { tasks, cores, .. } = survey;
-    let text = format!(
-        "How much faster than one after the other, and with how much memory: {tasks} tasks of each kind on {cores} cores"
-    );
+    let text =
+        format!("How much faster than one after the other, and with how much memory: {}", survey.setting());
     area.draw_text(&text, &below, (middle, 70))?;
     Ok(())
 }

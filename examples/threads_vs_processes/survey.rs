@@ -36,6 +36,13 @@ impl Survey {
         }
         Ok(Self { tasks, cores, blocks })
     }
+
+    /// How much was done, and on what.
+    pub(crate) fn setting(&self) -> String {
+        let Self { tasks, cores, .. } = self;
+        let plural = if *cores == 1 { "" } else { "s" };
+        format!("{tasks} tasks of each kind on {cores} core{plural}")
+    }
 }
 
 impl Block {

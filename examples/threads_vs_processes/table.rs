@@ -3,7 +3,7 @@
 use crate::survey::{Row, Survey};
 
 pub(crate) fn print(survey: &Survey) {
-    println!("{} tasks of each kind, {} cores\n", survey.tasks, survey.cores);
+    println!("{}\n", survey.setting());
     println!(
         "{:<17} {:<24} {:>7} {:>8} {:>8} {:>9} {:>11}",
         "work", "done by", "workers", "wall s", "CPU s", "speed-up", "memory MiB"

@@ -33,7 +33,7 @@ pub(crate) struct Outcome {
     pub(crate) wall: Duration,
     /// User and system, of the program and its workers.
     pub(crate) cpu: Duration,
-    /// Of the program and its workers, at the last result.
+    /// Of the program and its workers, at the last result: their shares of all pages (PSS).
     pub(crate) memory_kib: u32,
     pub(crate) checksum: u64,
 }
@@ -85,16 +85,13 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Box
     let mut next = || arguments.next().ok_or("an argument is missing");
     let (kind, runner, workers) = (next()?, next()?, next()?);
     let (tasks, server) = (next()?.parse()?, next()?.parse()?);
-    let same = |trial: &Trial| {
-        let Trial { runner: its_runner, workers: its_workers, .. } = trial;
-        its_runner.to_string() == runner && its_workers.to_string() == workers
-    };
+    let same = |trial: &Trial| trial.runner.to_string() == runner && trial.workers.to_string() == workers;
     let kind = Kind::ALL.into_iter().find(|known| known.name() == kind).ok_or("there is no such kind")?;
     let trial = Trial::all_of(kind).find(same).ok_or("there is no such measurement")?;
     let began = Instant::now();
     let line = trial.runner.run(trial.workers, kind, work::jobs(kind, tasks, server), |results| {
         let wall = began.elapsed().as_micros();
-        // Read before the files of all processes are, which takes a while itself.
+        // The CPU time comes first, since to add up the memory takes some itself.
         let cpu = cpu_time().as_micros();
         format!("{wall} {cpu} {} {}", memory_kib(), work::checksum(results))
     })?;
