@@ -55,6 +55,17 @@ pub(crate) struct Configure {
     pub(crate) sandbox: Option<super::sandbox::Sandbox>,
 }
 
+impl Configure {
+    /// Nothing is to be done before the first task.
+    pub(crate) fn is_plain(&self) -> bool {
+        #[cfg(feature = "sandbox")]
+        let is_free = self.sandbox.is_none();
+        #[cfg(not(feature = "sandbox"))]
+        let is_free = true;
+        is_free && self.preload.is_none() && self.initializer.is_none()
+    }
+}
+
 /// The function that runs once in a worker, before its first task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Initializer {

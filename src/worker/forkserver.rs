@@ -45,7 +45,7 @@ struct Ordered {
 /// Loads what is to be loaded, then forks until the program ends.
 pub(super) fn serve(pipes: Pipes) -> ! {
     let Pipes { control, maker, orders, reports } = pipes;
-    let (configure, _) = configuration(&mut Orders::new(orders), &reports);
+    let (configure, _) = configuration(&mut Orders::new(orders), &reports, &maker);
     let loaded = configure.preload.as_ref().map_or(Ok(()), preload::load).and_then(|()| stands_alone());
     let report = loaded.map_or_else(Report::PreloadFailed, |()| Report::Ready);
     let reported = write(&reports, &report, Vec::new());

@@ -8,6 +8,7 @@ mod entrance;
 mod fork;
 mod image;
 mod launch;
+mod lifeline;
 mod memory;
 #[cfg(all(test, models))]
 mod models;
@@ -24,8 +25,8 @@ pub(crate) use board::{Board, SLOTS};
 pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{
-    Maker, call_out, control_pair, echo_until_end, hang_up, peek_stdin, receive, receive_now, send,
-    send_waiting, wait_for_any, was_echoed,
+    Maker, call_out, control_pair, hang_up, peek_stdin, receive, receive_now, send, send_waiting,
+    wait_for_any, was_echoed,
 };
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
@@ -37,6 +38,7 @@ pub(crate) use entrance::{before_main, run_later_constructors};
 pub(crate) use fork::{Rooted, fork, forked, not_forked, notice_forks, other_threads};
 pub(crate) use image::Image;
 pub(crate) use launch::Launch;
+pub(crate) use lifeline::start_lifeline;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
