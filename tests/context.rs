@@ -40,7 +40,7 @@ async fn a_context_tells_what_the_crate_tells() {
         .spawn(
             || -> () {
                 loop {
-                    std::thread::park()
+                    std::thread::park();
                 }
             },
             (),

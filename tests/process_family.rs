@@ -194,7 +194,7 @@ fn a_forked_child_has_no_processes() {
         let process = Process::builder().daemon(true).spawn(
             || -> () {
                 loop {
-                    std::thread::park()
+                    std::thread::park();
                 }
             },
             (),

@@ -26,6 +26,7 @@ use crate::wait::{block_on, within};
 /// | --- | --- | --- |
 /// | returns | 0 | its value, also a `Result` of its own |
 /// | panics | 1, and the message is on its stderr | [`Error::Panicked`] |
+/// | returns what cannot be encoded | 1 | [`Error::Encode`] |
 /// | calls `std::process::exit(n)` | n | [`Error::WorkerDied`] |
 /// | is ended by a signal | minus its number | [`Error::WorkerDied`] |
 ///
@@ -158,7 +159,7 @@ impl<R: Payload> Process<R> {
         block_on(self.join())
     }
 
-    /// As [`join`](Self::join), at most for so long; the process goes on then, and can be joined again. Python: `join(timeout)`.
+    /// As [`join`](Self::join), at most for so long; the process goes on then, and can be joined again. It closes no pipe. Python: `join(timeout)`.
     ///
     /// # Errors
     ///
@@ -184,7 +185,7 @@ impl<R: Payload> Process<R> {
     /// # }).unwrap();
     /// ```
     pub async fn join_timeout(&self, limit: Duration) -> Result<R> {
-        let joined = within(limit, self.join()).await;
+        let joined = within(limit, Join::new(&self.life.fate)).await;
         let timed_out = |task| Error::TimedOut { task, limit: Limit::Wait, after: limit };
         joined.unwrap_or_else(|| Err(timed_out(self.life.fate.task())))
     }

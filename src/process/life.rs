@@ -1,7 +1,6 @@
 //! A child process as its parent knows it: shared by its handle, the list of children, and whoever is told what becomes of it.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -24,16 +23,13 @@ pub(super) struct Life {
     pub(super) daemon: bool,
     pub(super) fate: Arc<Fate>,
     killer: Killer,
-    /// We have killed it ourselves, so that nothing else has.
-    killed: AtomicBool,
     /// Where its board is.
     link: OnceLock<Weak<dyn Link>>,
 }
 
 impl Life {
     pub(super) fn new(number: u64, pid: u32, daemon: bool, fate: Fate, killer: Killer) -> Self {
-        let (fate, killed, link) = (Arc::new(fate), AtomicBool::new(false), OnceLock::new());
-        Self { number, pid, daemon, fate, killer, killed, link }
+        Self { number, pid, daemon, fate: Arc::new(fate), killer, link: OnceLock::new() }
     }
 
     pub(super) fn has_link(&self, link: Weak<dyn Link>) {
@@ -61,7 +57,10 @@ impl Life {
     pub(super) fn signal(&self, signal: i32) -> Result<()> {
         os::not_forked()?;
         self.fate.not_closed()?;
-        self.killed.fetch_or(signal == SIGKILL, Ordering::Relaxed);
+        if let (SIGKILL, Some(link)) = (signal, self.link()) {
+            // It takes note that it was nobody else.
+            link.kill();
+        }
         self.killer.signal(signal).map_err(|cause| Error::start("send it a signal", cause))
     }
 
@@ -82,11 +81,14 @@ impl Life {
         self.killer.as_fd()
     }
 
+    fn link(&self) -> Option<Arc<dyn Link>> {
+        self.link.get().and_then(Weak::upgrade)
+    }
+
     fn death(&self, end: End) -> Death {
-        let link = self.link.get().and_then(Weak::upgrade);
-        let started = link.is_some_and(|link| link.progress(CALL.slot, CALL.call) != Start::NotStarted);
+        let started =
+            self.link().is_some_and(|link| link.progress(CALL.slot, CALL.call) != Start::NotStarted);
         let End { exit, fault, oom_likely, stderr_tail } = end;
-        let oom_likely = oom_likely && !self.killed.load(Ordering::Relaxed);
         let (task, attempts) = (started.then(|| self.fate.task()), u32::from(started));
         Death { task, attempts, fault, oom_likely, stderr_tail, ..Death::new(self.pid, exit) }
     }
