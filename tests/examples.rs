@@ -73,6 +73,24 @@ fn callbacks_run_though_nobody_awaits_and_futures_combine() {
     assert_eq!(lines[2..], rest);
 }
 
+// C245
+#[test]
+fn preload_model_has_its_model_once() {
+    let lines = lines_of("preload_model", &["24", "3"]);
+    assert_eq!(lines.len(), 1 + 3 + 1, "{lines:?}");
+    let numbers = |line: &String| -> Vec<f64> {
+        line.split_whitespace().map(|number| number.parse().expect("a table of numbers")).collect()
+    };
+    let mut answers = 0.0;
+    for worker in lines[1..4].iter().map(numbers) {
+        let [_, answered, resident, private, _] = worker[..] else { panic!("{lines:?}") };
+        answers += answered;
+        assert!(resident > 24.0 && private < 4.0, "{lines:?}");
+    }
+    assert!((answers - 9.0_f64).abs() < f64::EPSILON, "{lines:?}");
+    assert!(lines[4].ends_with("the model is there once, and not 3 times."), "{lines:?}");
+}
+
 #[test]
 fn stream_ends_at_the_number_it_is_given() {
     let lines = lines_of("stream", &["100000"]);
@@ -122,9 +140,12 @@ fn process_starts_joins_and_terminates() {
 struct Tree(PathBuf);
 
 impl Tree {
+    fn empty(name: &str) -> Self {
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id())))
+    }
+
     fn new(name: &str) -> Self {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        let tree = Self(root);
+        let tree = Self::empty(name);
         let odd: [&[u8]; 13] = [
             b"plain",
             b" spaces ",
@@ -255,6 +276,38 @@ fn sha256_takes_names_of_any_bytes_as_arguments() {
     let mut command = example("sha256");
     command.arg(&name).current_dir(&tree.0);
     assert!(run(command).stdout.ends_with(b"  not \xff UTF-8\n"));
+}
+
+/// True if the table of `threads_vs_processes` has this row, with a number in each of its columns.
+fn has_row(table: &[String], work: &str, runner: &str, workers: u32) -> bool {
+    let start = format!("{work:<17} {runner:<24} {workers:>7} ");
+    let numbers = |rest: &str| rest.split_whitespace().map(str::parse::<f64>).collect::<Result<Vec<_>, _>>();
+    let rows: Vec<_> = table.iter().filter_map(|line| line.strip_prefix(&start)).map(numbers).collect();
+    let [Ok(row)] = &rows[..] else { return false };
+    let [wall, cpu, speed_up, memory] = row[..] else { return false };
+    wall > 0.0 && cpu >= 0.0 && speed_up > 0.0 && memory > 0.0
+}
+
+#[test]
+fn threads_vs_processes_prints_all_rows_and_draws_both_charts() {
+    let folder = Tree::empty("charts");
+    let path = folder.0.to_str().expect("it is text");
+    let table = lines_of("threads_vs_processes", &["--quick", "--out", path]);
+    for work in ["CPU-bound", "I/O-bound", "memory-bound", "allocation-heavy"] {
+        assert!(has_row(&table, work, "serial", 1), "{work} has no serial row in {table:#?}");
+        for runner in ["spawn_blocking", "ThreadPool", "ProcessPool, spawn", "ProcessPool, forkserver"] {
+            for workers in [1, 2, 4] {
+                let row = has_row(&table, work, runner, workers);
+                assert!(row, "no row of {work} for {runner} with {workers} workers in {table:#?}");
+            }
+        }
+    }
+    let read = |kind| fs::read(folder.0.join(format!("threads_vs_processes.{kind}"))).expect("it is drawn");
+    let text = String::from_utf8(read("svg")).expect("it is text");
+    assert!(text.contains("allocation-heavy") && text.trim_end().ends_with("</svg>"), "{text}");
+    let pixels = read("png");
+    assert!(pixels.starts_with(b"\x89PNG\r\n") && pixels.ends_with(b"IEND\xae\x42\x60\x82"), "it is whole");
+    assert!(pixels.len() > 10_000, "a white picture has {} bytes", pixels.len());
 }
 
 /// An example that goes on until it is told to end.

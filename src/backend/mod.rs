@@ -25,7 +25,7 @@ use crate::wire::{CallHead, Configure, OnError, Reply};
 pub(crate) use home::Home;
 #[cfg(fuzzing)]
 pub(crate) use spawn::greet;
-pub(crate) use spawn::{Origin, Spawn, bear};
+pub(crate) use spawn::{Ended, Forked, Origin, Spawn, bear};
 pub(crate) use thread::Threads;
 
 /// One start of a worker; never used again, not even for its replacement.

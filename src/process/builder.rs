@@ -1,5 +1,6 @@
 //! How a process is to be.
 
+use std::any::type_name;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -12,17 +13,21 @@ use super::fate::Fate;
 use super::handle::Process;
 use super::life::{CALL, Life};
 use super::stdio::{Stdio, Wanted};
-use crate::backend::{Call, Events, Profile, StartRequest, WorkerId, bear};
+use crate::backend::{Call, Events, Forked, Profile, StartRequest, WorkerId, bear};
 use crate::error::{Error, Result};
 use crate::os;
-use crate::task::{Arguments, Label, Task, TaskFn};
-use crate::wire::{Configure, DEFAULT_MAX, Duty, Identity, LARGEST_MAX, StartMethod};
+use crate::task::{Arguments, Label, Payload, Task, TaskFn, call_once};
+use crate::wire::{Configure, DEFAULT_MAX, Duty, Failure, Identity, LARGEST_MAX, Records, StartMethod};
 use crate::worker::{
     SMALLEST_STACK, depth, may_start_processes, not_too_deep, ourselves, program_name, start_method,
 };
 
 /// Processes that this one has started, or wanted to.
 static STARTED: AtomicU64 = AtomicU64::new(0);
+
+fn next_number() -> u64 {
+    STARTED.fetch_add(1, Ordering::Relaxed) + 1
+}
 
 /// Builds a [`Process`]: every option has a default, and [`spawn`](Self::spawn) checks them all.
 ///
@@ -266,8 +271,8 @@ impl ProcessBuilder {
         F: TaskFn<Args, M>,
         Args: Arguments,
     {
-        self.check()?;
-        let number = STARTED.fetch_add(1, Ordering::Relaxed) + 1;
+        self.check(self.start_method.unwrap_or_else(start_method))?;
+        let number = next_number();
         let task = Task::of(f);
         let label = Label { name: task.name(), id: number, max: self.max_frame, timeout: None };
         let records = label.encode(&args)?;
@@ -278,8 +283,14 @@ impl ProcessBuilder {
         Ok(Process::new(life, pipes))
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, method: StartMethod) -> Result<()> {
         os::not_forked()?;
+        if method == StartMethod::Fork && self.stack_size.is_some() {
+            return Err(Error::option(
+                "stack_size",
+                "a forked process has the stack of the thread that forks",
+            ));
+        }
         if self.max_frame == 0 || self.max_frame > LARGEST_MAX {
             return Err(Error::option("max_frame", format!("a frame has 1 to {LARGEST_MAX} bytes")));
         }
@@ -288,19 +299,68 @@ impl ProcessBuilder {
         }
         #[cfg(feature = "sandbox")]
         self.sandbox.as_ref().map_or(Ok(()), crate::wire::Sandbox::check)?;
-        may_start_processes()?;
+        if method != StartMethod::Fork {
+            may_start_processes()?;
+        }
         not_too_deep("spawn", "processes")?;
         os::notice_forks().map_err(|cause| Error::start("notice forks", cause))
     }
 
+    /// Forks this process, and runs the closure in the copy; see [`Process::fork`].
+    ///
+    /// The copy has the memory and the descriptors of this process, and shares no change with it. It has no other thread, which is why there must be none
+    /// here: whatever lock one of them held would be held for ever. It ends without running what the program has registered for its end, which
+    /// is this process's affair. As long as nothing but such processes is used, and they are waited for with [`blocking_join`](Process::blocking_join)
+    /// or one after the other, this crate starts no thread that lasts, and more can be forked. A process that was dropped is reaped when the next one is started.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAlone`] names the other threads. [`Error::Option`] if another start method was chosen, or a stack, which is this thread's. Otherwise as for [`spawn`](Self::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```standalone_crate
+    /// use multiprocess::Process;
+    ///
+    /// fn main() -> multiprocess::Result<()> {
+    ///     let mut table = vec![1_u64; 1_000];
+    ///     let process = Process::builder().name("summer").fork(|| table.iter().sum::<u64>())?;
+    ///     table.clear();
+    ///     assert_eq!(process.blocking_join()?, 1_000, "it has a copy");
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn fork<F, R>(self, f: F) -> Result<Process<R>>
+    where
+        F: FnOnce() -> R,
+        R: Payload,
+    {
+        if self.start_method.is_some_and(|method| method != StartMethod::Fork) {
+            return Err(Error::option("start_method", "only a forked process has what a closure captures"));
+        }
+        self.check(StartMethod::Fork)?;
+        let number = next_number();
+        let label = Label { name: type_name::<F>(), id: number, max: self.max_frame, timeout: None };
+        let (life, pipes) = self.fork_off(number, label, |out| call_once(f, out))?;
+        Ok(Process::new(life, pipes))
+    }
+
     fn start(self, number: u64, label: Label, call: Call) -> Result<(Arc<Life>, super::stdio::Pipes)> {
         let method = self.start_method.unwrap_or_else(start_method);
+        if method == StartMethod::Fork {
+            let Call { task, records, .. } = call;
+            let arguments = move || Records::new(&records).next().map(|record| record.bytes.to_vec());
+            let job = move |out: &mut Vec<u8>| task.call(&arguments().expect("it is one record"), out);
+            return self.fork_off(number, label, job);
+        }
         let identity = self.identity(number);
         let (name, daemon) = (identity.name.clone(), identity.daemon);
         let (profile, streams) = self.profile(identity);
         let profile = Arc::new(profile);
         let (streams, pipes) = streams.open()?;
-        let born = bear(&profile, &format!("{}: {name}", program_name()), streams, method)?;
+        let title = format!("{}: {name}", program_name());
+        children::reap();
+        let born = bear(&profile, &title, streams, method == StartMethod::Forkserver)?;
         let life = Arc::new(Life::new(number, born.pid(), daemon, Fate::new(name, label), born.killer()));
         let events: Arc<dyn Events> = Arc::<Life>::clone(&life);
         let request = StartRequest { worker: WorkerId(number), index: 0, profile, events };
@@ -314,6 +374,28 @@ impl ProcessBuilder {
                 fate.failed(error);
             }
         });
+        Ok((life, pipes))
+    }
+
+    fn fork_off(
+        self,
+        number: u64,
+        label: Label,
+        job: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>,
+    ) -> Result<(Arc<Life>, super::stdio::Pipes)> {
+        let identity = self.identity(number);
+        let (name, daemon) = (identity.name.clone(), identity.daemon);
+        let (profile, streams) = self.profile(identity);
+        let (streams, pipes) = streams.open()?;
+        children::reap();
+        let forked = Forked::start(&profile, streams, |out| {
+            // The copy has started nothing yet.
+            children::disown();
+            STARTED.store(0, Ordering::Relaxed);
+            job(out)
+        })?;
+        let life = Arc::new(Life::of(forked, number, daemon, Fate::new(name, label)));
+        children::remember(&life);
         Ok((life, pipes))
     }
 

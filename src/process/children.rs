@@ -22,6 +22,19 @@ pub(super) fn remember(life: &Arc<Life>) {
 }
 
 /// It has ended.
+/// Reaps those that were forked, have ended and were not waited for.
+pub(super) fn reap() {
+    let children: Vec<_> = lock().values().map(Arc::clone).collect();
+    for child in children.iter().filter(|child| !child.is_alive()) {
+        child.wait_here(None);
+    }
+}
+
+/// In a copy of the process that has started them: they are the parent's, and must not be touched.
+pub(super) fn disown() {
+    std::mem::forget(std::mem::take(&mut *lock()));
+}
+
 pub(super) fn forget(number: u64) {
     let forgotten = lock().remove(&number);
     drop(forgotten);
@@ -72,6 +85,7 @@ pub fn active_children() -> Vec<ActiveChild> {
     if os::forked() {
         return Vec::new();
     }
+    reap();
     let children: Vec<_> = lock().values().map(Arc::clone).collect();
     let living = children.into_iter().filter(|life| life.is_alive());
     living.map(|life| ActiveChild { life: Rooted::new(life) }).collect()

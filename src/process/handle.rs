@@ -5,7 +5,7 @@ use std::io::{PipeReader, PipeWriter};
 use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::builder::ProcessBuilder;
 use super::join::Join;
@@ -112,6 +112,29 @@ impl<R: Payload> Process<R> {
         Process::builder().spawn(f, args)
     }
 
+    /// Forks this process, and runs the closure in the copy, which has everything that this process has: the closure may capture and borrow what it
+    /// likes, and nothing of it is encoded but its value. Python: the start method `fork`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ProcessBuilder::fork`]: [`Error::NotAlone`] above all, if this process has a second thread.
+    ///
+    /// # Examples
+    ///
+    /// ```standalone_crate
+    /// use multiprocess::Process;
+    ///
+    /// fn main() -> multiprocess::Result<()> {
+    ///     let words = vec!["a", "copy", "of", "this"];
+    ///     let process = Process::fork(|| words.len())?;
+    ///     assert_eq!(process.blocking_join()?, 4);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn fork<F: FnOnce() -> R>(f: F) -> Result<Self> {
+        Process::builder().fork(f)
+    }
+
     /// Waits until the process has ended, and gives the value of its function. Python: `join`, which gives nothing.
     ///
     /// The value can be taken once. A pipe to its stdin that nobody has taken is closed first, as `std::process::Child::wait` does.
@@ -143,6 +166,13 @@ impl<R: Payload> Process<R> {
     /// ```
     pub fn join(&self) -> Join<R> {
         drop(self.pipes.stdin.take());
+        self.wait()
+    }
+
+    fn wait(&self) -> Join<R> {
+        if !os::forked() {
+            self.life.attend();
+        }
         Join::new(&self.life.fate)
     }
 
@@ -156,7 +186,10 @@ impl<R: Payload> Process<R> {
     ///
     /// See [`spawn`](Self::spawn).
     pub fn blocking_join(&self) -> Result<R> {
-        block_on(self.join())
+        os::not_forked()?;
+        drop(self.pipes.stdin.take());
+        self.life.wait_here(None);
+        block_on(Join::new(&self.life.fate))
     }
 
     /// As [`join`](Self::join), at most for so long; the process goes on then, and can be joined again. It closes no pipe. Python: `join(timeout)`.
@@ -172,7 +205,7 @@ impl<R: Payload> Process<R> {
     /// # Examples
     ///
     /// ```
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     /// use multiprocess::{Error, Process};
     ///
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -185,9 +218,8 @@ impl<R: Payload> Process<R> {
     /// # }).unwrap();
     /// ```
     pub async fn join_timeout(&self, limit: Duration) -> Result<R> {
-        let joined = within(limit, Join::new(&self.life.fate)).await;
-        let timed_out = |task| Error::TimedOut { task, limit: Limit::Wait, after: limit };
-        joined.unwrap_or_else(|| Err(timed_out(self.life.fate.task())))
+        let joined = within(limit, self.wait()).await;
+        joined.unwrap_or_else(|| Err(self.timed_out(limit)))
     }
 
     /// As [`join_timeout`](Self::join_timeout), for code outside async: blocks this thread.
@@ -199,7 +231,7 @@ impl<R: Payload> Process<R> {
     /// # Examples
     ///
     /// ```
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     /// use multiprocess::Process;
     ///
     /// let process = Process::spawn(|| 7, ())?;
@@ -207,7 +239,17 @@ impl<R: Payload> Process<R> {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn blocking_join_timeout(&self, limit: Duration) -> Result<R> {
-        block_on(self.join_timeout(limit))
+        os::not_forked()?;
+        drop(self.pipes.stdin.take());
+        if self.life.wait_here(Instant::now().checked_add(limit)) {
+            let joined = block_on(within(limit, Join::new(&self.life.fate)));
+            return joined.unwrap_or_else(|| Err(self.timed_out(limit)));
+        }
+        Err(self.timed_out(limit))
+    }
+
+    fn timed_out(&self, limit: Duration) -> Error {
+        Error::TimedOut { task: self.life.fate.task(), limit: Limit::Wait, after: limit }
     }
 
     /// Its process number. Once it has ended, another process may have the same. Python: `pid`, `ident`.
@@ -439,6 +481,14 @@ impl<R: Payload> Process<R> {
     #[must_use]
     pub fn take_stderr(&self) -> Option<PipeReader> {
         self.pipes.stderr.take()
+    }
+}
+
+impl<R: Payload> Drop for Process<R> {
+    fn drop(&mut self) {
+        if !os::forked() {
+            self.life.neglect();
+        }
     }
 }
 

@@ -1,17 +1,23 @@
 //! A child process as its parent knows it: shared by its handle, the list of children, and whoever is told what becomes of it.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::children;
 use super::fate::Fate;
-use crate::backend::{End, Events, Link, WorkerId};
+use crate::backend::{End, Ended, Events, Forked, Link, WorkerId};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Killer, SIGKILL, Start};
 use crate::wait::block_on;
 use crate::wire::{CallHead, Reply};
+
+/// A thread that only waits needs next to nothing.
+const WAITING_STACK: usize = 64 * 1024;
 
 /// The only call that a process gets.
 pub(super) const CALL: CallHead = CallHead { call: 1, slot: 0, elements: 1 };
@@ -23,17 +29,86 @@ pub(super) struct Life {
     pub(super) daemon: bool,
     pub(super) fate: Arc<Fate>,
     killer: Killer,
-    /// Where its board is.
-    link: OnceLock<Weak<dyn Link>>,
+    /// We have killed it ourselves, so that nothing else has.
+    killed: AtomicBool,
+    source: Source,
+}
+
+/// By what it is known how far it came, and what becomes of it.
+enum Source {
+    /// Where its board is. Whoever follows it tells the rest.
+    Started(OnceLock<Weak<dyn Link>>),
+    /// A copy of this process. Whoever wants to know of its end takes it out and waits for it.
+    Forked(Mutex<Option<Box<Forked>>>),
 }
 
 impl Life {
     pub(super) fn new(number: u64, pid: u32, daemon: bool, fate: Fate, killer: Killer) -> Self {
-        Self { number, pid, daemon, fate: Arc::new(fate), killer, link: OnceLock::new() }
+        let source = Source::Started(OnceLock::new());
+        Self { number, pid, daemon, fate: Arc::new(fate), killer, killed: AtomicBool::new(false), source }
+    }
+
+    /// That of a copy of this process.
+    pub(super) fn of(forked: Forked, number: u64, daemon: bool, fate: Fate) -> Self {
+        let (pid, killer) = (forked.pid(), forked.killer());
+        let source = Source::Forked(Mutex::new(Some(Box::new(forked))));
+        Self { source, ..Self::new(number, pid, daemon, fate, killer) }
     }
 
     pub(super) fn has_link(&self, link: Weak<dyn Link>) {
-        assert!(self.link.set(link).is_ok(), "it gets its call once");
+        let Source::Started(known) = &self.source else { unreachable!("a copy has no link") };
+        assert!(known.set(link).is_ok(), "it gets its call once");
+    }
+
+    /// Sees to it that its end is told, by a thread that waits for that if nobody else does.
+    pub(super) fn attend(self: &Arc<Self>) {
+        let Source::Forked(forked) = &self.source else { return };
+        // Whoever holds it waits for it himself, perhaps not to the end.
+        if forked.try_lock().is_ok_and(|forked| forked.is_none()) {
+            return;
+        }
+        let life = Arc::clone(self);
+        let waiting = thread::Builder::new().name("multiprocess-wait".into()).stack_size(WAITING_STACK);
+        if waiting.spawn(move || life.wait_here(None)).is_err() {
+            self.wait_here(None);
+        }
+    }
+
+    /// If nobody else would tell of its end: waits for that on this thread, and tells. False if the time is over before.
+    pub(super) fn wait_here(&self, until: Option<Instant>) -> bool {
+        let Source::Forked(forked) = &self.source else { return true };
+        let mut place = match (forked.try_lock(), until) {
+            (Ok(place), _) => place,
+            (Err(_), None) => forked.lock().unwrap_or_else(PoisonError::into_inner),
+            // Somebody else waits for it.
+            (Err(_), Some(_)) => return true,
+        };
+        let Some(forked) = place.as_mut() else { return true };
+        let Some(Ended { end, result }) = forked.wait(until) else { return false };
+        *place = None;
+        match result {
+            Some(Ok(record)) => drop(self.fate.came(record)),
+            Some(Err(error)) => self.fate.failed(error),
+            None => {}
+        }
+        self.gone(WorkerId(self.number), end);
+        true
+    }
+
+    /// Nobody will want to know what came of it.
+    pub(super) fn neglect(&self) {
+        if let Source::Forked(forked) = &self.source
+            && let Ok(mut forked) = forked.try_lock()
+            && let Some(forked) = &mut *forked
+        {
+            forked.neglect();
+        }
+    }
+
+    /// Waits until its end was told, which has come.
+    fn settle(&self) {
+        self.wait_here(None);
+        block_on(self.fate.ended());
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -45,8 +120,7 @@ impl Life {
         if os::forked() || self.is_alive() {
             return None;
         }
-        // It is being reaped, or was.
-        block_on(self.fate.ended());
+        self.settle();
         match self.fate.exit()? {
             Exit::Code(code) => Some(code),
             Exit::Signal(signal) => Some(-signal),
@@ -57,8 +131,9 @@ impl Life {
     pub(super) fn signal(&self, signal: i32) -> Result<()> {
         os::not_forked()?;
         self.fate.not_closed()?;
+        self.killed.fetch_or(signal == SIGKILL, Ordering::Relaxed);
         if let (SIGKILL, Some(link)) = (signal, self.link()) {
-            // It takes note that it was nobody else.
+            // It takes no note then of a kill for want of memory, which may have been another process's.
             link.kill();
         }
         self.killer.signal(signal).map_err(|cause| Error::start("send it a signal", cause))
@@ -70,8 +145,7 @@ impl Life {
         if self.is_alive() {
             return Err(Error::StillRunning { name: self.fate.name().to_owned(), pid: self.pid });
         }
-        // It is being reaped, or was.
-        block_on(self.fate.ended());
+        self.settle();
         self.fate.close();
         Ok(())
     }
@@ -82,13 +156,20 @@ impl Life {
     }
 
     fn link(&self) -> Option<Arc<dyn Link>> {
-        self.link.get().and_then(Weak::upgrade)
+        match &self.source {
+            Source::Started(link) => link.get().and_then(Weak::upgrade),
+            Source::Forked(_) => None,
+        }
     }
 
     fn death(&self, end: End) -> Death {
-        let started =
-            self.link().is_some_and(|link| link.progress(CALL.slot, CALL.call) != Start::NotStarted);
+        let started = match (&self.source, self.link()) {
+            (Source::Forked(_), _) => true,
+            (Source::Started(_), Some(link)) => link.progress(CALL.slot, CALL.call) != Start::NotStarted,
+            (Source::Started(_), None) => false,
+        };
         let End { exit, fault, oom_likely, stderr_tail } = end;
+        let oom_likely = oom_likely && !self.killed.load(Ordering::Relaxed);
         let (task, attempts) = (started.then(|| self.fate.task()), u32::from(started));
         Death { task, attempts, fault, oom_likely, stderr_tail, ..Death::new(self.pid, exit) }
     }

@@ -5,6 +5,7 @@ use std::mem::needs_drop;
 
 use super::arity::{Arguments, TaskFn};
 use super::entry::conjure;
+use super::outcome::Payload;
 use super::panics::{Caught, caught};
 use crate::wire::{Failure, encode};
 
@@ -26,6 +27,20 @@ where
         encode(value, out).map_err(Failure::Encode)
     });
     let dropped = if needs_drop::<F::Value>() { caught(|| drop(value)) } else { Ok(()) };
+    encoded.map_err(|panic| step.get().failed(panic))??;
+    dropped.map_err(panicked)
+}
+
+/// Runs a function that is already here, and appends its encoded value.
+pub(crate) fn call_once<R: Payload>(f: impl FnOnce() -> R, out: &mut Vec<u8>) -> Result<(), Failure> {
+    let step = Cell::new(Step::Run);
+    let mut value = None;
+    let encoded = caught(|| {
+        let value = value.insert(f());
+        step.set(Step::Encode);
+        encode(value, out).map_err(Failure::Encode)
+    });
+    let dropped = caught(|| drop(value));
     encoded.map_err(|panic| step.get().failed(panic))??;
     dropped.map_err(panicked)
 }

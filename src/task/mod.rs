@@ -12,6 +12,7 @@ pub use arity::{Arguments, TaskFn};
 pub use initializer::{Fallible, InitFn};
 pub use outcome::{Awaited, Outcome, Payload, Plain};
 
+pub(crate) use call::call_once;
 pub(crate) use entry::{InitializerRef, Task, resolve, resolve_initializer};
 pub(crate) use initializer::{Setup, State};
 pub(crate) use label::{Label, task_name};

@@ -9,17 +9,18 @@
 //!
 //! It has no lock that anybody else could hold, no runtime, and no socket that anybody else could connect to. It ends with the program.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 
 use super::enter::{begin, give_up};
 use super::preload;
 use super::serve::{Orders, Pipes, configuration, write};
-use super::shape::take_shape;
+use super::shape::Shape;
 use crate::error::Error;
-use crate::os::{self, Child, Launch, Maker, Title};
+use crate::os::{self, Child, Maker, Title};
 use crate::wire::{ForkNotice, ForkRequest, Report};
 
 /// The most that a request may take.
@@ -91,7 +92,7 @@ impl Forkserver {
         watched.extend(self.maker.pidfd().map(|pidfd| pidfd.as_fd()));
         let before_children = watched.len();
         watched.extend(self.children.iter().map(|(_, child)| child.as_fd()));
-        let ready = os::wait_for_any(&watched)?;
+        let ready = os::wait_for_any(&watched, None)?;
         for (index, _) in ready[before_children..].iter().enumerate().rev().filter(|(_, ready)| **ready) {
             let (id, mut child) = self.children.swap_remove(index);
             self.tell(&ForkNotice::Ended { id, exit: child.reap().into() }, None)?;
@@ -125,8 +126,13 @@ impl Forkserver {
     fn become_worker(self, ordered: Ordered) -> ! {
         let Self { control, maker, title, children } = self;
         drop(control);
-        children.into_iter().for_each(|(_, child)| child.leave_to_parent());
-        begin(take_shape(ordered.into_launch(), title), Some(maker))
+        for (_, child) in children {
+            child.leave_to_parent();
+        }
+        if let Some(title) = title {
+            title.set(OsStr::from_bytes(&ordered.request.title));
+        }
+        begin(ordered.take_effect(), Some(maker))
     }
 
     fn tell(&self, notice: &ForkNotice, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
@@ -148,17 +154,14 @@ impl Ordered {
         Ok(Self { request, control, stdout, stderr })
     }
 
-    fn into_launch(self) -> Launch {
+    /// Makes this process what was asked for; its control socket.
+    fn take_effect(self) -> OwnedFd {
         let Self { request, control, stdout, stderr } = self;
-        let env = request.env.into_iter();
-        Launch {
-            title: OsString::from_vec(request.title),
-            env: env.map(|(key, value)| (OsString::from_vec(key), OsString::from_vec(value))).collect(),
-            current_dir: request.current_dir.map(|path| OsString::from_vec(path).into()),
-            control,
-            stdout,
-            stderr,
-        }
+        let text = OsString::from_vec;
+        let env: Vec<_> = request.env.into_iter().map(|(key, value)| (text(key), text(value))).collect();
+        let current_dir = request.current_dir.map(text);
+        Shape { stdout, stderr, env: &env, current_dir: current_dir.as_deref().map(Path::new) }.take();
+        control
     }
 }
 

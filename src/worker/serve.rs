@@ -22,7 +22,7 @@ use crate::wire::{
 };
 
 /// The thread that only waits for the parent's end needs next to nothing.
-const LIFELINE_STACK: usize = 64 * 1024;
+pub(super) const LIFELINE_STACK: usize = 64 * 1024;
 
 /// What connects this process with the one that it works for.
 pub(super) struct Pipes {

@@ -151,13 +151,11 @@ impl Seed {
     fn fork() -> Result<Self> {
         let pipes = Pipes::new(Setup { token: token()?, role: Role::Forkserver, outlives: false }, &[])?;
         let Pipes { control, their_control, orders, reports, .. } = pipes;
-        match os::fork()? {
-            Some(child) => Ok(Self { child, control, orders, reports }),
-            None => {
-                drop((control, orders, reports));
-                enter_forked(their_control)
-            }
+        if let Some(child) = os::fork()? {
+            return Ok(Self { child, control, orders, reports });
         }
+        drop((control, orders, reports));
+        enter_forked(their_control)
     }
 
     /// Waits until it has loaded what it is to load.

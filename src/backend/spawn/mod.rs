@@ -1,5 +1,6 @@
 //! Workers as child processes: another process of this program, by whichever start method.
 
+mod forked;
 mod forkserver;
 mod link;
 mod origin;
@@ -16,6 +17,7 @@ use super::{Backend, Home, Link, StartRequest, foreign};
 use crate::error::Result;
 use crate::task::Task;
 
+pub(crate) use forked::{Ended, Forked};
 pub(crate) use origin::Origin;
 pub(crate) use process::bear;
 #[cfg(fuzzing)]

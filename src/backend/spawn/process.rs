@@ -1,37 +1,28 @@
 //! A process with one call: everything it is to do is in its pipe before it looks there, so that it may outlive whoever has started it.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::forkserver::Forkserver;
 use super::link::SpawnLink;
-use super::start::{Born, Listened, Silent, Unborn, printable};
+use super::start::{Born, Listened, Silent, printable};
 use crate::backend::{Call, Home, Link, Profile, StartRequest, Streams};
 use crate::error::{Error, Exit, Result};
-use crate::os::{self, Launch, background};
+use crate::os::background;
 use crate::wait::block_on;
-use crate::wire::{Configure, DEFAULT_MAX, StartMethod};
-use crate::worker::{enter_forked_as, program_name};
+use crate::wire::{Configure, DEFAULT_MAX};
+use crate::worker::program_name;
 
 /// Starts a process that has nothing to do yet. Blocks for about a millisecond.
 ///
 /// # Errors
 ///
-/// [`Error::Start`]; [`Error::NotAlone`] if this process is to be forked and has a second thread.
-pub(crate) fn bear(
-    profile: &Arc<Profile>,
-    title: &str,
-    streams: Streams,
-    method: StartMethod,
-) -> Result<Born> {
+/// [`Error::Start`].
+pub(crate) fn bear(profile: &Arc<Profile>, title: &str, streams: Streams, forkserver: bool) -> Result<Born> {
     let title = printable(title);
-    match method {
-        StartMethod::Spawn => Born::spawn(profile, title, streams),
-        StartMethod::Forkserver => by_forkserver(profile, title, streams),
-        StartMethod::Fork => fork(profile, title, streams),
-    }
+    if forkserver { by_forkserver(profile, title, streams) } else { Born::spawn(profile, title, streams) }
 }
 
 /// Has it forked by the one forkserver that all processes of the program share. That is started at the first need and ends with the program.
@@ -42,18 +33,6 @@ fn by_forkserver(profile: &Arc<Profile>, title: OsString, streams: Streams) -> R
     let profile = Arc::clone(profile);
     let born = background.spawn(async move { forkserver.bear(&profile, title, streams).await });
     block_on(born).map_err(|cause| Error::start("have it forked", io::Error::other(cause)))?
-}
-
-/// Forks this process.
-fn fork(profile: &Profile, title: OsString, streams: Streams) -> Result<Born> {
-    let Unborn { ends, reports, launch } = Unborn::prepare(profile, title, streams)?;
-    // What waits there would be written by both.
-    let _nothing_more = io::stdout().flush();
-    if let Some(child) = os::fork()? {
-        return Ok(Born { child, ends, reports, preloads: false });
-    }
-    drop((ends, reports));
-    enter_forked_as(Launch { env: profile.env.clone(), ..launch })
 }
 
 impl Profile {

@@ -4,8 +4,9 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -82,6 +83,25 @@ impl Maker {
         super::entrance::is_our_parent(socket).then_some(Self(parent))
     }
 
+    /// The process of this number, which has forked us. Nothing if it has ended meanwhile.
+    pub(crate) fn has_forked_us(pid: u32) -> Option<Self> {
+        let parent = getppid().filter(|parent| u32::try_from(parent.as_raw_nonzero().get()) == Ok(pid))?;
+        let pidfd = pidfd_open(parent, PidfdFlags::empty()).ok();
+        // While it is our parent, its number is its own.
+        (getppid() == Some(parent)).then_some(Self(pidfd))
+    }
+
+    /// Blocks until it has ended; for ever where that cannot be told.
+    pub(crate) fn wait_for_end(&self) {
+        let Some(pidfd) = &self.0 else {
+            loop {
+                std::thread::park();
+            }
+        };
+        let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
+        let _ended = retry_on_intr(|| poll(&mut polled, None));
+    }
+
     /// One that has ended: its descriptor can be read, as that of a process that has.
     pub(crate) fn ended() -> Self {
         Self(super::pipe::pipe().ok().map(|(read, _)| read))
@@ -145,10 +165,12 @@ pub(crate) fn hang_up(socket: impl AsFd) {
     let _gone = shutdown(socket, Shutdown::Both);
 }
 
-/// Waits until at least one of these can be read, or has come to its end, and says of each whether it is so.
-pub(crate) fn wait_for_any(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
+/// Waits until at least one of these can be read, or has come to its end, and says of each whether it is so. None is when the time is over.
+pub(crate) fn wait_for_any(descriptors: &[BorrowedFd<'_>], limit: Option<Duration>) -> io::Result<Vec<bool>> {
     let mut polled: Vec<_> = descriptors.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
-    retry_on_intr(|| poll(&mut polled, None))?;
+    // A limit that the kernel cannot count is none.
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    retry_on_intr(|| poll(&mut polled, limit.as_ref()))?;
     Ok(polled.iter().map(|one| !one.revents().is_empty()).collect())
 }
 

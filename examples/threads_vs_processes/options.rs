@@ -1,0 +1,33 @@
+//! The options of the command line.
+
+use std::path::PathBuf;
+
+use crate::work::TASKS;
+
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) tasks: u32,
+    /// How often each measurement is taken.
+    pub(crate) rounds: u32,
+    /// Where the charts go.
+    pub(crate) out: PathBuf,
+}
+
+impl Options {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self { tasks: TASKS, rounds: 1, out: PathBuf::from(".") };
+        while let Some(option) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{option} takes a value"));
+            match option.as_str() {
+                "--quick" => options.tasks = TASKS.div_ceil(10),
+                "--rounds" => {
+                    let rounds = value()?.parse::<u32>().ok().filter(|rounds| *rounds > 0);
+                    options.rounds = rounds.ok_or("--rounds takes a number, at least 1")?;
+                }
+                "--out" => options.out = value()?.into(),
+                _ => return Err(format!("{option}: there is --quick, --rounds N and --out DIRECTORY")),
+            }
+        }
+        Ok(options)
+    }
+}

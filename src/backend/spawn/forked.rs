@@ -1,0 +1,157 @@
+//! A child that this process has forked to run one thing, as its parent hears of it: on the thread that waits, so that no other thread has to be
+//! started and this process can be forked again.
+
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use tokio_util::codec::Decoder as _;
+
+use crate::backend::{End, Profile, Streams};
+use crate::error::{Error, Exit, Result};
+use crate::os::{self, Child, Killer, OomKills, SIGKILL};
+use crate::wire::{Codec, Failure, Records, Report, codec, split};
+use crate::worker::{self, Shape};
+
+/// A child that was forked and not waited for yet. Dropping it kills and reaps it.
+#[derive(Debug)]
+pub(crate) struct Forked {
+    child: Child,
+    /// Nothing once nobody wants to hear of it.
+    reports: Option<OwnedFd>,
+    codec: Codec,
+    buffer: BytesMut,
+    heard: Heard,
+}
+
+/// What it has said so far.
+#[derive(Debug)]
+enum Heard {
+    Nothing,
+    /// The one record of its result.
+    Result(Bytes),
+    /// Why it did not even come to its function.
+    #[cfg_attr(
+        not(feature = "sandbox"),
+        expect(dead_code, reason = "nothing but a sandbox keeps it from that")
+    )]
+    Failed(Error),
+    /// It broke the rules, and nothing more of it is read.
+    Broken(String),
+}
+
+/// How it ended, and what came of it.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) end: End,
+    /// The one record of its result, or why it did not even come to its function.
+    pub(crate) result: Option<Result<Bytes>>,
+}
+
+impl Forked {
+    /// Forks this process to run the job, which appends what came of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAlone`] if there is a second thread, [`Error::Start`] if the operating system refuses.
+    pub(crate) fn start(
+        profile: &Profile,
+        streams: Streams,
+        job: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>,
+    ) -> Result<Self> {
+        // From now on a death may be laid to a kill.
+        OomKills::of_this_process();
+        let (reports, theirs) = os::pipe().map_err(|cause| Error::start("make its pipe", cause))?;
+        os::set_nonblocking(&reports).map_err(|cause| Error::start("make its pipe", cause))?;
+        let parent = std::process::id();
+        // What waits there would be written by both.
+        let _nowhere_to_write = (io::stdout().flush(), io::stderr().flush());
+        if let Some(child) = os::fork()? {
+            let (codec, buffer) = (codec(profile.configure.max_frame), BytesMut::new());
+            return Ok(Self { child, reports: Some(reports), codec, buffer, heard: Heard::Nothing });
+        }
+        drop(reports);
+        let Streams { stdin, stdout, stderr } = streams;
+        let shape = Shape { stdout, stderr, env: &profile.env, current_dir: profile.current_dir.as_deref() };
+        let forked = worker::Forked { parent, configure: &profile.configure, shape, stdin, reports: theirs };
+        forked.live(job)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// The right to kill it.
+    pub(crate) fn killer(&self) -> Killer {
+        self.child.killer()
+    }
+
+    /// Nobody wants to hear what comes of it: it must not wait for room in its pipe.
+    pub(crate) fn neglect(&mut self) {
+        self.reports = None;
+    }
+
+    /// Waits until it has ended, and reaps it; nothing if it has not by then.
+    pub(crate) fn wait(&mut self, until: Option<Instant>) -> Option<Ended> {
+        loop {
+            let open = self.listen();
+            let mut watched = vec![self.child.as_fd()];
+            watched.extend(self.reports.as_ref().filter(|_| open).map(|reports| reports.as_fd()));
+            let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let ready = os::wait_for_any(&watched, limit).unwrap_or_default();
+            match ready.first() {
+                Some(true) => return Some(self.reap()),
+                _ if until.is_some_and(|until| Instant::now() >= until) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    fn reap(&mut self) -> Ended {
+        let exit = self.child.reap();
+        let _nothing_more = self.listen();
+        let oom_likely = exit == Exit::Signal(SIGKILL) && OomKills::of_this_process().take_one();
+        let (result, fault) = match std::mem::replace(&mut self.heard, Heard::Nothing) {
+            Heard::Nothing => (None, None),
+            Heard::Result(record) => (Some(Ok(record)), None),
+            Heard::Failed(error) => (Some(Err(error)), None),
+            Heard::Broken(why) => (None, Some(why)),
+        };
+        Ended { end: End { fault, oom_likely, ..End::new(exit) }, result }
+    }
+
+    /// Takes in what has come; false if nothing more can.
+    fn listen(&mut self) -> bool {
+        let Some(reports) = &self.reports else { return false };
+        loop {
+            match os::read_into(reports, &mut self.buffer) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Ok(0) | Err(_) => break,
+            }
+            if let Err(why) = take(&mut self.codec, &mut self.buffer, &mut self.heard) {
+                self.heard = Heard::Broken(why);
+                self.child.killer().kill();
+                break;
+            }
+        }
+        self.reports = None;
+        false
+    }
+}
+
+/// Takes what is whole out of the buffer.
+fn take(codec: &mut Codec, buffer: &mut BytesMut, heard: &mut Heard) -> Result<(), String> {
+    let Some(frame) = codec.decode(buffer).map_err(|error| error.to_string())? else { return Ok(()) };
+    if !matches!(heard, Heard::Nothing) {
+        return Err("it answered twice".into());
+    }
+    *heard = match split(&frame.freeze())? {
+        (Report::Reply(_), records) if Records::new(&records).are_exactly(1) => Heard::Result(records),
+        #[cfg(feature = "sandbox")]
+        (Report::SandboxFailed { part, cause }, _) => Heard::Failed(Error::Sandbox { part, cause }),
+        (report, _) => return Err(format!("it sent {report:?} out of turn")),
+    };
+    Ok(())
+}
