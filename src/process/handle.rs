@@ -240,12 +240,13 @@ impl<R: Payload> Process<R> {
     /// ```
     pub fn blocking_join_timeout(&self, limit: Duration) -> Result<R> {
         os::not_forked()?;
-        drop(self.pipes.stdin.take());
-        if self.life.wait_here(Instant::now().checked_add(limit)) {
-            let joined = block_on(within(limit, Join::new(&self.life.fate)));
-            return joined.unwrap_or_else(|| Err(self.timed_out(limit)));
+        let until = Instant::now().checked_add(limit);
+        if !self.life.wait_here(until) {
+            return Err(self.timed_out(limit));
         }
-        Err(self.timed_out(limit))
+        let rest = until.map_or(limit, |until| until.saturating_duration_since(Instant::now()));
+        let joined = block_on(within(rest, Join::new(&self.life.fate)));
+        joined.unwrap_or_else(|| Err(self.timed_out(limit)))
     }
 
     fn timed_out(&self, limit: Duration) -> Error {
