@@ -26,6 +26,7 @@ use crate::wait::{block_on, within};
 /// | --- | --- | --- |
 /// | returns | 0 | its value, also a `Result` of its own |
 /// | panics | 1, and the message is on its stderr | [`Error::Panicked`] |
+/// | returns what cannot be encoded | 1 | [`Error::Encode`] |
 /// | calls `std::process::exit(n)` | n | [`Error::WorkerDied`] |
 /// | is ended by a signal | minus its number | [`Error::WorkerDied`] |
 ///
@@ -165,6 +166,10 @@ impl<R: Payload> Process<R> {
     /// ```
     pub fn join(&self) -> Join<R> {
         drop(self.pipes.stdin.take());
+        self.wait()
+    }
+
+    fn wait(&self) -> Join<R> {
         if !os::forked() {
             self.life.attend();
         }
@@ -187,7 +192,7 @@ impl<R: Payload> Process<R> {
         block_on(Join::new(&self.life.fate))
     }
 
-    /// As [`join`](Self::join), at most for so long; the process goes on then, and can be joined again. Python: `join(timeout)`.
+    /// As [`join`](Self::join), at most for so long; the process goes on then, and can be joined again. It closes no pipe. Python: `join(timeout)`.
     ///
     /// # Errors
     ///
@@ -213,7 +218,7 @@ impl<R: Payload> Process<R> {
     /// # }).unwrap();
     /// ```
     pub async fn join_timeout(&self, limit: Duration) -> Result<R> {
-        let joined = within(limit, self.join()).await;
+        let joined = within(limit, self.wait()).await;
         joined.unwrap_or_else(|| Err(self.timed_out(limit)))
     }
 
@@ -235,12 +240,13 @@ impl<R: Payload> Process<R> {
     /// ```
     pub fn blocking_join_timeout(&self, limit: Duration) -> Result<R> {
         os::not_forked()?;
-        drop(self.pipes.stdin.take());
-        if self.life.wait_here(Instant::now().checked_add(limit)) {
-            let joined = block_on(within(limit, Join::new(&self.life.fate)));
-            return joined.unwrap_or_else(|| Err(self.timed_out(limit)));
+        let until = Instant::now().checked_add(limit);
+        if !self.life.wait_here(until) {
+            return Err(self.timed_out(limit));
         }
-        Err(self.timed_out(limit))
+        let rest = until.map_or(limit, |until| until.saturating_duration_since(Instant::now()));
+        let joined = block_on(within(rest, Join::new(&self.life.fate)));
+        joined.unwrap_or_else(|| Err(self.timed_out(limit)))
     }
 
     fn timed_out(&self, limit: Duration) -> Error {

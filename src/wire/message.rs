@@ -34,7 +34,7 @@ pub(crate) struct Configure {
     pub(crate) name: String,
     /// Which of the pool's workers it is, counted from 0.
     pub(crate) index: usize,
-    /// How many pools it is nested in; 1 in a worker of the program itself.
+    /// How many pools and processes it is nested in; 1 in a worker of the program itself.
     pub(crate) depth: u32,
     /// The most bytes of a result.
     pub(crate) max_frame: usize,
