@@ -66,7 +66,7 @@ impl Forked<'_> {
             let started = os::start_lifeline(None, Arc::clone(&maker));
             started.unwrap_or_else(|error| give_up("start the lifeline thread", &error));
         }
-        become_known_as(self.configure.identity.clone(), maker);
+        become_known_as(self.configure.identity.clone(), Some(maker));
         task::capture_panics();
         task::print_panics();
         #[cfg(feature = "sandbox")]

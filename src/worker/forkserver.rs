@@ -16,6 +16,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use super::enter::{begin, give_up};
+use super::identity::become_known_as;
 use super::preload;
 use super::serve::{Orders, Pipes, configuration, write};
 use super::shape::Shape;
@@ -46,6 +47,8 @@ struct Ordered {
 pub(super) fn serve(pipes: Pipes) -> ! {
     let Pipes { control, maker, orders, reports } = pipes;
     let (configure, _) = configuration(&mut Orders::new(orders), &reports, &maker);
+    // What is loaded may ask who it is loaded by.
+    become_known_as(configure.identity.clone(), None);
     let loaded = configure.preload.as_ref().map_or(Ok(()), preload::load).and_then(|()| stands_alone());
     let report = loaded.map_or_else(Report::PreloadFailed, |()| Report::Ready);
     let reported = write(&reports, &report, Vec::new());

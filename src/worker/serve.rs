@@ -63,7 +63,7 @@ pub(super) fn serve(pipes: Pipes, board: &OwnedFd, outlives: bool) -> ! {
     let lifeline = (!outlives).then(|| (control, Arc::clone(&maker)));
     let mut server = Server { orders: Orders::new(orders), reports, lifeline, tasks: Vec::new(), max: 0 };
     let (configure, arguments) = configuration(&mut server.orders, &server.reports, &maker);
-    become_known_as(configure.identity.clone(), maker);
+    become_known_as(configure.identity.clone(), Some(maker));
     server.configured(&configure, board, arguments)
 }
 

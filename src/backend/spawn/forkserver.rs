@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::os::{self, Child, Launch};
 use crate::task::Setup as Function;
 use crate::wire::{Configure, Frame, OnError, Order, Preload};
-use crate::worker::{Role, Setup, enter_forked};
+use crate::worker::{Role, Setup, enter_forked, ourselves};
 
 /// A forkserver as a pool has it.
 #[derive(Debug)]
@@ -163,8 +163,12 @@ impl Seed {
         let (pid, killer) = (child.pid(), child.killer());
         let mut newborn = Newborn::new(child, reports, None, profile)?;
         newborn.hello().await?;
-        let configure =
-            Configure { preload: profile.preload.as_ref().map(travelling), ..Configure::default() };
+        let name = format!("{}: forkserver", profile.configure.name);
+        let configure = Configure {
+            identity: ourselves().child(name, true, ""),
+            preload: profile.preload.as_ref().map(travelling),
+            ..Configure::default()
+        };
         let frame = Frame::new(&Order::Configure(Box::new(configure)), bytes::Bytes::new());
         // A forkserver that reads no more has ended, and that says more.
         let _ended = write_all(orders, &frame.head).await;
