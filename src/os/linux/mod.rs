@@ -23,7 +23,7 @@ mod title;
 
 pub(crate) use board::{Board, SLOTS};
 pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch};
-pub(crate) use clock::monotonic_ns;
+pub(crate) use clock::{monotonic_ns, time_worked};
 pub(crate) use control::{
     Maker, call_out, control_pair, hang_up, peek_stdin, receive, receive_now, send, send_waiting,
     wait_for_any, was_echoed,
