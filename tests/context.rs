@@ -25,6 +25,17 @@ fn park() {
 
 // C243
 #[test]
+fn start_methods_have_pythons_names() {
+    for method in all_start_methods() {
+        assert_eq!(method.to_string().parse::<StartMethod>().expect("it is its name"), *method);
+    }
+    for wrong in ["", "Spawn", "thread"] {
+        assert!(matches!(wrong.parse::<StartMethod>(), Err(Error::Option { option: "start_method", .. })));
+    }
+}
+
+// C243
+#[test]
 fn the_start_method_of_a_program_is_chosen_once() {
     let without_a_choice = |command: &mut std::process::Command| {
         command.env_remove(ENV);

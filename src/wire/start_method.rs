@@ -1,18 +1,28 @@
 //! How child processes come about.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
 
 /// How the child processes of a pool or of a `Process` come about. Python: the names of `multiprocessing.set_start_method`.
 ///
 /// # Examples
 ///
 /// ```
-/// use multiprocess::StartMethod;
+/// use multiprocess::{ProcessPool, StartMethod};
 ///
-/// assert_eq!(StartMethod::default(), StartMethod::Spawn);
-/// assert_eq!(StartMethod::Forkserver.to_string(), "forkserver");
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let pool = ProcessPool::builder().workers(2).start_method(StartMethod::Forkserver).build()?;
+/// assert_eq!(pool.map(|x: u64| x * x, 0..4).await?, [0, 1, 4, 9]);
+/// # pool.shutdown().await
+/// # }).unwrap();
+/// // Python's names, as from a command line:
+/// assert_eq!("spawn".parse::<StartMethod>()?, StartMethod::default());
+/// assert_eq!(StartMethod::Fork.to_string(), "fork");
+/// # Ok::<(), multiprocess::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -33,6 +43,21 @@ impl fmt::Display for StartMethod {
             Self::Spawn => "spawn",
             Self::Forkserver => "forkserver",
             Self::Fork => "fork",
+        })
+    }
+}
+
+impl FromStr for StartMethod {
+    type Err = Error;
+
+    /// # Errors
+    ///
+    /// [`Error::Option`] tells the names that there are.
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let all = [Self::Spawn, Self::Forkserver, Self::Fork];
+        let named = all.into_iter().find(|method| method.to_string() == name);
+        named.ok_or_else(|| {
+            Error::option("start_method", format!("{name:?} is none of spawn, forkserver and fork"))
         })
     }
 }
