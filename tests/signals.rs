@@ -13,8 +13,8 @@ use multiprocess::{Death, Error, Exit, Pool, ProcessPool, Processes};
 use support::alone::{again, again_by, alone, is_alone};
 use support::census::{MARK, Mark, descendants, own_threads, until, workers};
 use support::foreign::{
-    SIGCHLD, SIGINT, SIGKILL, SIGTERM, block_all_signals, ignore, pseudo_terminal, reap_all,
-    reap_in_a_handler, signal, signal_group,
+    SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, block_all_signals, by_default, ignore, pseudo_terminal,
+    reap_all, reap_in_a_handler, signal, signal_group,
 };
 use support::gate::{Gate, pass, stand};
 use support::run;
@@ -97,6 +97,8 @@ fn has_workers_in_every_state() {
     if !is_alone("has_workers_in_every_state") {
         return;
     }
+    // Whoever runs the tests may ignore it, as `nohup` does, and what is ignored is inherited.
+    by_default(SIGHUP);
     run(async {
         let pool = pool(4);
         let mut gate = Gate::new();

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub const SIGHUP: i32 = 1;
 pub const SIGINT: i32 = 2;
 pub const SIGILL: i32 = 4;
 pub const SIGABRT: i32 = 6;
