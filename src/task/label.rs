@@ -3,12 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::arity::Arguments;
 use super::outcome::Payload;
 use crate::error::{Error, Limit, Panic, Result};
-use crate::wire::{Failure, decode, put_record};
+use crate::wire::{Failure, Fd, Luggage, Parcel, arriving, collecting, decode, put_record};
 
 /// What errors call a task by, and how large its results may be.
 #[derive(Debug, Clone)]
@@ -30,16 +28,18 @@ impl Label {
     }
 
     /// The arguments as the one record of a payload.
-    pub(crate) fn encode(&self, args: &impl Arguments) -> Result<Bytes> {
+    pub(crate) fn encode(&self, args: &impl Arguments) -> Result<Parcel> {
         let mut record = Vec::new();
-        let encoded = catch_unwind(AssertUnwindSafe(|| put_record(&mut record, |out| args.encode(out))));
-        match encoded {
-            Ok(Ok(())) if record.len() <= self.max => Ok(record.into()),
-            Ok(Ok(())) => {
+        let encode = || collecting(|| put_record(&mut record, |out| args.encode(out)));
+        match catch_unwind(AssertUnwindSafe(encode)) {
+            Ok((Ok(()), handles)) if record.len() <= self.max => {
+                Ok(Parcel::new(record, Luggage::of(0, handles)))
+            }
+            Ok((Ok(()), _)) => {
                 let (task, size) = (self.task(), record.len());
                 Err(Error::TooLarge { what: "the arguments", task, size, max: self.max })
             }
-            Ok(Err(cause)) => Err(self.encode_error(cause)),
+            Ok((Err(cause), _)) => Err(self.encode_error(cause)),
             Err(payload) => {
                 std::mem::forget(payload);
                 Err(self.encode_error("its `Serialize` panicked".into()))
@@ -68,14 +68,14 @@ impl Label {
         Error::Decode { what: "the result", task: self.task(), cause }
     }
 
-    /// One element's value. The caller's `Deserialize` may panic, and that is its element's error too.
+    /// One element's value, with the handles that came along. The caller's `Deserialize` may panic, and that is its element's error too.
     #[inline]
-    pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8]) -> Result<R> {
+    pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8], handles: Vec<Fd>) -> Result<R> {
         if failed {
             let failure = decode(bytes).map_err(|cause| self.broken(cause))?;
             return Err(self.failed(failure));
         }
-        match catch_unwind(|| decode(bytes)) {
+        match catch_unwind(AssertUnwindSafe(|| arriving(handles, || decode(bytes)))) {
             Ok(value) => value.map_err(|cause| self.broken(cause)),
             Err(payload) => {
                 std::mem::forget(payload);

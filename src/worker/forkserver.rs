@@ -15,9 +15,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
+use super::answers::write;
 use super::enter::{begin, give_up};
 use super::preload;
-use super::serve::{Orders, Pipes, configuration, write};
+use super::serve::{Orders, Pipes, configuration};
 use super::shape::Shape;
 use crate::error::Error;
 use crate::os::{self, Child, Maker, Title};

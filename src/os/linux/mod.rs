@@ -12,6 +12,7 @@ mod memory;
 #[cfg(all(test, models))]
 mod models;
 mod oom;
+mod passing;
 mod pipe;
 mod random;
 #[cfg(feature = "sandbox")]
@@ -21,7 +22,7 @@ mod stderr;
 mod title;
 
 pub(crate) use board::{Board, SLOTS};
-pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch};
+pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch, watch_room};
 pub(crate) use clock::monotonic_ns;
 pub(crate) use control::{
     Maker, call_out, control_pair, echo_until_end, hang_up, peek_stdin, receive, receive_now, send,
@@ -39,6 +40,7 @@ pub(crate) use image::Image;
 pub(crate) use launch::Launch;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
+pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
 #[cfg(feature = "sandbox")]

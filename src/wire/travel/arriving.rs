@@ -1,0 +1,62 @@
+//! The receiving side: while a value is decoded, the handles that came with it can be taken on its thread.
+
+use std::cell::{Cell, RefCell};
+
+use super::fd::Fd;
+
+thread_local! {
+    /// Apart from the handles, since it is looked at for each element: having no destructor, it costs nothing to reach.
+    static SOME: Cell<bool> = const { Cell::new(false) };
+    /// The handles of the value that is being decoded, each there until it is taken.
+    static ARRIVED: RefCell<Vec<Option<Fd>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs the decoding of one value, which finds these handles and no others. Those that it does not take are closed.
+#[inline]
+pub(crate) fn arriving<R>(handles: Vec<Fd>, decode: impl FnOnce() -> R) -> R {
+    if handles.is_empty() && !SOME.get() {
+        return decode();
+    }
+    let _scope = Scope::enter(handles);
+    decode()
+}
+
+/// Takes the handle at this place.
+pub(super) fn take(place: u8) -> Result<Fd, &'static str> {
+    if !SOME.get() {
+        return Err(
+            "no handle has come with the value: only multiprocess itself can send one, and there must be \
+             a descriptor left for it",
+        );
+    }
+    let take = |arrived: &RefCell<Vec<Option<Fd>>>| arrived.borrow_mut().get_mut(usize::from(place))?.take();
+    ARRIVED
+        .try_with(take)
+        .ok()
+        .flatten()
+        .ok_or("a handle of the value has not come with it, or was taken before")
+}
+
+/// A decoding that runs. However it ends, the one around it goes on as if nothing had been.
+struct Scope {
+    some: bool,
+    arrived: Vec<Option<Fd>>,
+}
+
+impl Scope {
+    #[cold]
+    fn enter(handles: Vec<Fd>) -> Self {
+        let (some, handles) = (!handles.is_empty(), handles.into_iter().map(Some).collect());
+        // A thread that is ending has no list any more, and what cannot be put there is closed.
+        let arrived = ARRIVED.try_with(|arrived| arrived.replace(handles));
+        Self { some: SOME.replace(some && arrived.is_ok()), arrived: arrived.unwrap_or_default() }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        let outer = std::mem::take(&mut self.arrived);
+        drop(ARRIVED.try_with(|arrived| arrived.replace(outer)));
+        SOME.set(self.some);
+    }
+}
