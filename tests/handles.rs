@@ -3,8 +3,8 @@
 mod support;
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _, pipe};
 use std::io::{PipeReader, PipeWriter};
+use std::io::{Read as _, Seek as _, Write as _, pipe};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};

@@ -158,7 +158,8 @@ impl Job {
 fn call(task: Task, parcel: Parcel, out: &mut Vec<u8>) -> Result<Vec<Fd>, Failure> {
     let Parcel { records, mut luggage } = parcel;
     let arguments = Records::new(&records).next().expect("they were put in one record");
-    let mut handles = luggage.take(0);
+    let mut handles = Vec::new();
+    luggage.take(0, &mut handles);
     put_record(out, |out| task.call(arguments.bytes, &mut handles, out))?;
     if out.len() > DEFAULT_MAX {
         let size = out.len();

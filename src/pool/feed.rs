@@ -89,6 +89,7 @@ fn fill<A: Arguments>(portion: Portion, label: &Label, mut next: impl FnMut() ->
     let mut chunk = Chunk::default();
     let mut reading = true;
     let mut whole = 0;
+    let mut handles = Vec::new();
     let filled = catch_unwind(AssertUnwindSafe(|| {
         while chunk.elements < portion.elements && chunk.records.len() < portion.bytes {
             reading = true;
@@ -98,8 +99,8 @@ fn fill<A: Arguments>(portion: Portion, label: &Label, mut next: impl FnMut() ->
                 return;
             };
             reading = false;
-            match append(&mut chunk.records, &args, label) {
-                Ok(handles) => chunk.luggage.add(chunk.elements, handles),
+            match append(&mut chunk.records, &mut handles, &args, label) {
+                Ok(()) => chunk.luggage.add(chunk.elements, &mut handles),
                 Err(error) => {
                     chunk.failed = Some(error);
                     return;
@@ -126,14 +127,19 @@ fn fill<A: Arguments>(portion: Portion, label: &Label, mut next: impl FnMut() ->
     chunk
 }
 
-/// Appends one element; its handles.
-fn append(records: &mut Vec<u8>, args: &impl Arguments, label: &Label) -> Result<Vec<Fd>, Error> {
+/// Appends one element, and gives its handles.
+fn append(
+    records: &mut Vec<u8>,
+    handles: &mut Vec<Fd>,
+    args: &impl Arguments,
+    label: &Label,
+) -> Result<(), Error> {
     let start = records.len();
-    let (encoded, handles) = collecting(|| put_record(records, |out| args.encode(out)));
+    let encoded = collecting(handles, || put_record(records, |out| args.encode(out)));
     encoded.map_err(|cause| label.encode_error(cause))?;
     let size = records.len() - start;
     if size > label.max {
         return Err(Error::TooLarge { what: "the arguments", task: label.task(), size, max: label.max });
     }
-    Ok(handles)
+    Ok(())
 }

@@ -48,7 +48,7 @@ impl Results {
             State::Failed(error) => Some(error.clone()),
             State::Records(parcel) => {
                 let failed = Records::new(&parcel.records).find(|record| record.failed)?;
-                label.value::<()>(true, failed.bytes, Vec::new()).err()
+                label.value::<()>(true, failed.bytes, &mut Vec::new()).err()
             }
         }
     }
@@ -61,13 +61,14 @@ impl Results {
             State::Failed(error) => return Some(Err(error.clone())),
             State::Records(parcel) => parcel,
         };
-        let handles = luggage.take(self.taken);
+        let mut handles = Vec::new();
+        luggage.take(self.taken, &mut handles);
         self.taken += 1;
         let mut reader = Records::new(records);
         let Some(record) = reader.next() else {
             return Some(Err(label.broken("the worker sent too few results".into())));
         };
-        let value = label.value(record.failed, record.bytes, handles);
+        let value = label.value(record.failed, record.bytes, &mut handles);
         *records = records.slice_ref(reader.rest());
         Some(value)
     }
@@ -81,10 +82,12 @@ impl Results {
             };
         };
         let mut reader = Records::new(&records);
+        let mut handles = Vec::new();
         for element in self.taken..self.taken + self.left {
             let record =
                 reader.next().ok_or_else(|| label.broken("the worker sent too few results".into()))?;
-            values.push(label.value(record.failed, record.bytes, luggage.take(element))?);
+            luggage.take(element, &mut handles);
+            values.push(label.value(record.failed, record.bytes, &mut handles)?);
         }
         Ok(())
     }

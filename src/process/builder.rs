@@ -353,7 +353,7 @@ impl ProcessBuilder {
             let Call { task, parcel: Parcel { records, mut luggage }, .. } = call;
             let arguments = move || Records::new(&records).next().map(|record| record.bytes.to_vec());
             let job = move |handles: &mut Vec<Fd>, out: &mut Vec<u8>| {
-                *handles = luggage.take(0);
+                luggage.take(0, handles);
                 task.call(&arguments().expect("it is one record"), handles, out)
             };
             return self.fork_off(number, label, job);

@@ -113,7 +113,11 @@ impl Fate {
         let outcome = std::mem::replace(&mut self.lock().outcome, Outcome::Taken);
         match outcome {
             Outcome::Came(Parcel { records, mut luggage }) => match Records::new(&records).next() {
-                Some(record) => self.label.value(record.failed, record.bytes, luggage.take(0)),
+                Some(record) => {
+                    let mut handles = Vec::new();
+                    luggage.take(0, &mut handles);
+                    self.label.value(record.failed, record.bytes, &mut handles)
+                }
                 None => Err(self.label.broken("there is no result".into())),
             },
             Outcome::Failed(error) => Err(error),

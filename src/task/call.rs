@@ -16,12 +16,11 @@ where
     Args: Arguments,
 {
     let step = Cell::new(Step::Decode);
-    let came = std::mem::take(handles);
     let mut value = None;
     // One net for all steps but the last, as hanging it up is what a small element costs most. The value is held
     // outside of it, so that a panic of its `Serialize` does not meet one of its `Drop`.
     let encoded = caught(|| {
-        let args = arriving(came, || Args::decode(input)).map_err(Failure::Decode)?;
+        let args = arriving(handles, || Args::decode(input)).map_err(Failure::Decode)?;
         step.set(Step::Run);
         let value = value.insert(conjure::<F>().invoke(args));
         step.set(Step::Encode);
@@ -52,9 +51,7 @@ pub(crate) fn call_once<R: Payload>(
 
 #[inline]
 fn encode_result<R: Payload>(value: &R, handles: &mut Vec<Fd>, out: &mut Vec<u8>) -> Result<(), Failure> {
-    let (encoded, met) = collecting(|| encode(value, out));
-    *handles = met;
-    encoded.map_err(Failure::Encode)
+    collecting(handles, || encode(value, out)).map_err(Failure::Encode)
 }
 
 /// Where a panic came from.

@@ -30,16 +30,15 @@ impl Label {
     /// The arguments as the one record of a payload.
     pub(crate) fn encode(&self, args: &impl Arguments) -> Result<Parcel> {
         let mut record = Vec::new();
-        let encode = || collecting(|| put_record(&mut record, |out| args.encode(out)));
+        let mut handles = Vec::new();
+        let encode = || collecting(&mut handles, || put_record(&mut record, |out| args.encode(out)));
         match catch_unwind(AssertUnwindSafe(encode)) {
-            Ok((Ok(()), handles)) if record.len() <= self.max => {
-                Ok(Parcel::new(record, Luggage::of(0, handles)))
-            }
-            Ok((Ok(()), _)) => {
+            Ok(Ok(())) if record.len() <= self.max => Ok(Parcel::new(record, Luggage::of(0, handles))),
+            Ok(Ok(())) => {
                 let (task, size) = (self.task(), record.len());
                 Err(Error::TooLarge { what: "the arguments", task, size, max: self.max })
             }
-            Ok((Err(cause), _)) => Err(self.encode_error(cause)),
+            Ok(Err(cause)) => Err(self.encode_error(cause)),
             Err(payload) => {
                 std::mem::forget(payload);
                 Err(self.encode_error("its `Serialize` panicked".into()))
@@ -70,7 +69,7 @@ impl Label {
 
     /// One element's value, with the handles that came along. The caller's `Deserialize` may panic, and that is its element's error too.
     #[inline]
-    pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8], handles: Vec<Fd>) -> Result<R> {
+    pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8], handles: &mut Vec<Fd>) -> Result<R> {
         if failed {
             let failure = decode(bytes).map_err(|cause| self.broken(cause))?;
             return Err(self.failed(failure));

@@ -44,7 +44,7 @@ impl Answers {
         let mut luggage = Luggage::default();
         for (element, count) in announced {
             let taken = os::take_passed(&self.handles, *count)?;
-            luggage.add(*element, taken.into_iter().map(Fd::new).collect());
+            luggage.add(*element, &mut taken.into_iter().map(Fd::new).collect());
         }
         Ok(luggage)
     }

@@ -63,7 +63,7 @@ pub(crate) fn execute(context: &Context, mut order: Order<'_>, send: Send<'_>) -
         let start = results.out.len();
         let cancelled = number > 1 && board.is_cancelled(slot);
         let record = records.next().map(|record| record.bytes);
-        results.handles = order.luggage.take(number - 1);
+        order.luggage.take(number - 1, &mut results.handles);
         if let Err(failure) = one(&order.task, record, cancelled, &mut results) {
             results.fail(start, &failure);
         }

@@ -11,13 +11,11 @@ thread_local! {
     static ARRIVED: RefCell<Vec<Option<Fd>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs the decoding of one value, which finds these handles and no others. Those that it does not take are closed.
+/// Runs the decoding of one value, which finds these handles and no others. They are taken out, and closed if the value does not take them.
 #[inline]
-pub(crate) fn arriving<R>(handles: Vec<Fd>, decode: impl FnOnce() -> R) -> R {
-    if handles.is_empty() && !SOME.get() {
-        return decode();
-    }
-    let _scope = Scope::enter(handles);
+pub(crate) fn arriving<R>(handles: &mut Vec<Fd>, decode: impl FnOnce() -> R) -> R {
+    let some = !handles.is_empty() || SOME.get();
+    let _scope = some.then(|| Scope::enter(std::mem::take(handles)));
     decode()
 }
 

@@ -11,16 +11,12 @@ use super::fd::Fd;
 /// Handles that one value may have: far below the 253 descriptors that the kernel takes in one message.
 pub(crate) const MOST_HANDLES: u8 = 64;
 
-/// What the innermost encoding of a thread takes.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    /// None of this crate runs.
-    Outside,
-    /// It takes no handles.
-    Without,
-    /// It has met so many handles.
-    With(u8),
-}
+/// What an encoding has met that takes handles: so many of them, up to `MOST_HANDLES`, or one of these.
+const REFUSED: u8 = u8::MAX - 2;
+/// An encoding that takes none.
+const WITHOUT: u8 = u8::MAX - 1;
+/// No encoding of this crate runs.
+const OUTSIDE: u8 = u8::MAX;
 
 /// Why a handle cannot travel.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -37,104 +33,106 @@ pub(super) enum Refusal {
     NoCopy(i32),
 }
 
-#[derive(Debug, Clone, Copy)]
-struct State {
-    stage: Stage,
-    /// Why a handle was refused; postcard would drop the text.
-    refusal: Option<Refusal>,
-}
-
 thread_local! {
-    /// Apart from the handles, since it is set and restored for each element: having no destructor, it costs nothing
-    /// to reach.
-    static STATE: Cell<State> = const { Cell::new(State { stage: Stage::Outside, refusal: None }) };
+    /// What the innermost encoding has met. A byte without a destructor, since it is set and restored for each element.
+    static STAGE: Cell<u8> = const { Cell::new(OUTSIDE) };
+    /// Why the innermost encoding was refused a handle; postcard would drop the text.
+    static REFUSAL: Cell<Option<Refusal>> = const { Cell::new(None) };
     /// The handles of all encodings that run on this thread, those of the innermost last.
     static MET: RefCell<Vec<Fd>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs the encoding of one value, and gives the handles that it has met.
+/// Runs the encoding of one value, and puts the handles that it has met in `handles`, which must be empty.
 #[inline]
-pub(crate) fn collecting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Fd>) {
-    let scope = Scope::enter(Stage::With(0));
+pub(crate) fn collecting<R>(handles: &mut Vec<Fd>, encode: impl FnOnce() -> R) -> R {
+    let _scope = Scope::enter(0);
     let result = encode();
-    let met = scope.take();
-    (result, met)
+    if STAGE.get() != 0 {
+        *handles = take_met();
+    }
+    result
 }
 
 /// Runs the encoding of a value that must have no handles.
 pub(crate) fn without_handles<R>(encode: impl FnOnce() -> R) -> R {
-    let _scope = Scope::enter(Stage::Without);
+    let _scope = Scope::enter(WITHOUT);
     encode()
 }
 
 /// Takes one more handle into the encoding that runs; its place among those of the value.
 pub(super) fn put(copy: impl FnOnce() -> io::Result<Fd>) -> Result<u8, Refusal> {
-    let put = match STATE.get().stage {
-        Stage::Outside => Err(Refusal::Outside),
-        Stage::Without => Err(Refusal::Without),
-        Stage::With(MOST_HANDLES..) => Err(Refusal::TooMany),
-        Stage::With(place) => match copy() {
+    match STAGE.get() {
+        OUTSIDE => Err(Refusal::Outside),
+        WITHOUT => Err(noted(Refusal::Without)),
+        REFUSED => Err(REFUSAL.get().unwrap_or(Refusal::TooMany)),
+        MOST_HANDLES.. => Err(refused(Refusal::TooMany)),
+        place => match copy() {
             Ok(fd) => keep(fd, place),
-            Err(error) => Err(Refusal::NoCopy(error.raw_os_error().unwrap_or_default())),
+            Err(error) => Err(refused(Refusal::NoCopy(error.raw_os_error().unwrap_or_default()))),
         },
-    };
-    if let Err(refusal) = put {
-        STATE.set(State { refusal: Some(refusal), ..STATE.get() });
     }
-    put
 }
 
 fn keep(fd: Fd, place: u8) -> Result<u8, Refusal> {
     // A thread that is ending has no list any more.
     MET.try_with(|met| met.borrow_mut().push(fd)).map_err(|_| Refusal::Outside)?;
-    STATE.set(State { stage: Stage::With(place + 1), ..STATE.get() });
+    STAGE.set(place + 1);
     Ok(place)
+}
+
+fn noted(refusal: Refusal) -> Refusal {
+    REFUSAL.set(Some(refusal));
+    refusal
+}
+
+/// Nothing comes of this encoding any more.
+fn refused(refusal: Refusal) -> Refusal {
+    drop(take_met());
+    STAGE.set(REFUSED);
+    noted(refusal)
 }
 
 /// Why a handle was refused in the encoding that runs, if one was.
 #[cold]
 pub(in crate::wire) fn take_refusal() -> Option<String> {
-    let State { stage, refusal } = STATE.get();
-    STATE.set(State { stage, refusal: None });
-    refusal.map(|refusal| refusal.to_string())
+    REFUSAL.take().map(|refusal| refusal.to_string())
 }
 
-/// An encoding that runs. However it ends, the one around it goes on as if nothing had been.
-struct Scope {
-    outer: State,
-}
-
-impl Scope {
-    #[inline]
-    fn enter(stage: Stage) -> Self {
-        Self { outer: STATE.replace(State { stage, refusal: None }) }
-    }
-
-    #[inline]
-    fn take(&self) -> Vec<Fd> {
-        match STATE.get().stage {
-            Stage::With(met @ 1..) => take_last(met),
-            _ => Vec::new(),
-        }
-    }
-}
-
+/// The handles that the innermost encoding has met; it is then as if it had met none.
 #[cold]
-fn take_last(met: u8) -> Vec<Fd> {
-    STATE.set(State { stage: Stage::With(0), refusal: None });
+fn take_met() -> Vec<Fd> {
+    let met = match STAGE.replace(0) {
+        met @ ..=MOST_HANDLES => usize::from(met),
+        _ => 0,
+    };
+    REFUSAL.set(None);
     let take = |all: &RefCell<Vec<Fd>>| {
         let mut all = all.borrow_mut();
-        let first = all.len() - usize::from(met);
+        let first = all.len() - met;
         all.split_off(first)
     };
     MET.try_with(take).unwrap_or_default()
 }
 
+/// An encoding that runs. However it ends, the one around it goes on as if nothing had been.
+struct Scope {
+    outer: u8,
+}
+
+impl Scope {
+    #[inline]
+    fn enter(stage: u8) -> Self {
+        Self { outer: STAGE.replace(stage) }
+    }
+}
+
 impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
-        // It has panicked if there are still some.
-        drop(self.take());
-        STATE.set(self.outer);
+        if STAGE.get() != 0 {
+            // It has panicked, or was refused something.
+            drop(take_met());
+        }
+        STAGE.set(self.outer);
     }
 }

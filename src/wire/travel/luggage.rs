@@ -24,17 +24,17 @@ impl Parcel {
 
 impl Luggage {
     /// That of one element and no other.
-    pub(crate) fn of(element: u32, handles: Vec<Fd>) -> Self {
+    pub(crate) fn of(element: u32, mut handles: Vec<Fd>) -> Self {
         let mut luggage = Self::default();
-        luggage.add(element, handles);
+        luggage.add(element, &mut handles);
         luggage
     }
 
     /// Adds that of an element, which stands behind all that were added before.
     #[inline]
-    pub(crate) fn add(&mut self, element: u32, handles: Vec<Fd>) {
+    pub(crate) fn add(&mut self, element: u32, handles: &mut Vec<Fd>) {
         if !handles.is_empty() {
-            self.0.push((element, handles));
+            self.0.push((element, std::mem::take(handles)));
         }
     }
 
@@ -47,14 +47,17 @@ impl Luggage {
         self.0.iter().map(|(_, handles)| handles.len()).sum()
     }
 
-    /// The handles of an element, which are there once.
+    /// Takes the handles of an element out, which are there once, in place of those of the element before.
     #[inline]
-    pub(crate) fn take(&mut self, element: u32) -> Vec<Fd> {
-        if self.0.is_empty() {
-            return Vec::new();
+    pub(crate) fn take(&mut self, element: u32, handles: &mut Vec<Fd>) {
+        if !self.0.is_empty() {
+            *handles = self.find(element).map(std::mem::take).unwrap_or_default();
         }
-        let place = self.0.binary_search_by_key(&element, |(element, _)| *element);
-        place.map(|place| std::mem::take(&mut self.0[place].1)).unwrap_or_default()
+    }
+
+    fn find(&mut self, element: u32) -> Option<&mut Vec<Fd>> {
+        let place = self.0.binary_search_by_key(&element, |(element, _)| *element).ok()?;
+        Some(&mut self.0[place].1)
     }
 
     /// A share in the handles of so many elements behind the first `done`, which are counted from 0 again.
