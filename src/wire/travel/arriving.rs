@@ -11,6 +11,10 @@ thread_local! {
     static ARRIVED: RefCell<Vec<Option<Fd>>> = const { RefCell::new(Vec::new()) };
 }
 
+const NONE: &str = "no handle has come with the value: only multiprocess itself can send one, and there must be a descriptor left for it";
+const MISSING: &str =
+    "a handle has not come with its value, since too few descriptors are left, or was taken before";
+
 /// Runs the decoding of one value, which finds these handles and no others. They are taken out, and closed if the value does not take them.
 #[inline]
 pub(crate) fn arriving<R>(handles: &mut Vec<Fd>, decode: impl FnOnce() -> R) -> R {
@@ -22,17 +26,10 @@ pub(crate) fn arriving<R>(handles: &mut Vec<Fd>, decode: impl FnOnce() -> R) -> 
 /// Takes the handle at this place.
 pub(super) fn take(place: u8) -> Result<Fd, &'static str> {
     if !SOME.get() {
-        return Err(
-            "no handle has come with the value: only multiprocess itself can send one, and there must be \
-             a descriptor left for it",
-        );
+        return Err(NONE);
     }
     let take = |arrived: &RefCell<Vec<Option<Fd>>>| arrived.borrow_mut().get_mut(usize::from(place))?.take();
-    ARRIVED
-        .try_with(take)
-        .ok()
-        .flatten()
-        .ok_or("a handle of the value has not come with it, or was taken before")
+    ARRIVED.try_with(take).ok().flatten().ok_or(MISSING)
 }
 
 /// A decoding that runs. However it ends, the one around it goes on as if nothing had been.
