@@ -4,6 +4,7 @@ mod support;
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _, pipe};
+use std::os::fd::AsRawFd;
 
 use futures::StreamExt as _;
 use multiprocess::dummy::ThreadPool;
@@ -350,8 +351,7 @@ fn encodings_within_encodings_have_their_own_handles<K: Kind>() {
 /// So many more descriptors can be had from now on, and not one more.
 fn leave(free: usize) {
     let probe: Vec<_> = (0..free).map(|_| File::open("/dev/null").expect("there are more")).collect();
-    use std::os::fd::AsRawFd as _;
-    let highest = probe.iter().map(|file| file.as_raw_fd()).max().expect("it is at least one");
+    let highest = probe.iter().map(AsRawFd::as_raw_fd).max().expect("it is at least one");
     limit_descriptors(u64::try_from(highest).expect("it is positive") + 1);
 }
 

@@ -8,7 +8,7 @@ use futures::Stream;
 
 use crate::error::{Error, Panic};
 use crate::task::{Arguments, Label, panic_text};
-use crate::wire::{Fd, Luggage, MOST_HANDLES, collecting, put_record};
+use crate::wire::{Collecting, Fd, Luggage, MOST_HANDLES, put_record};
 
 /// How much to read at once.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,7 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// It has as many handles as one value may have, and leaves the next ones to the next chunk.
+    #[inline]
     fn is_laden(&self) -> bool {
         !self.luggage.is_empty() && self.luggage.len() >= MOST_HANDLES.into()
     }
@@ -135,7 +136,9 @@ fn append(
     label: &Label,
 ) -> Result<(), Error> {
     let start = records.len();
-    let encoded = collecting(handles, || put_record(records, |out| args.encode(out)));
+    let collecting = Collecting::begin();
+    let encoded = put_record(records, |out| args.encode(out));
+    collecting.end(handles);
     encoded.map_err(|cause| label.encode_error(cause))?;
     let size = records.len() - start;
     if size > label.max {

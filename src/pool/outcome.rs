@@ -3,7 +3,7 @@
 use crate::dispatch::{Piece, Pieces};
 use crate::error::{Error, Result};
 use crate::task::{Label, Payload};
-use crate::wire::{Parcel, Records};
+use crate::wire::{Arriving, Parcel, Records};
 
 /// The value of a single call.
 pub(super) fn single<R: Payload>(label: &Label, piece: Piece) -> Result<R> {
@@ -48,7 +48,7 @@ impl Results {
             State::Failed(error) => Some(error.clone()),
             State::Records(parcel) => {
                 let failed = Records::new(&parcel.records).find(|record| record.failed)?;
-                label.value::<()>(true, failed.bytes, &mut Vec::new()).err()
+                label.value::<()>(true, failed.bytes).err()
             }
         }
     }
@@ -68,7 +68,7 @@ impl Results {
         let Some(record) = reader.next() else {
             return Some(Err(label.broken("the worker sent too few results".into())));
         };
-        let value = label.value(record.failed, record.bytes, &mut handles);
+        let value = label.value_with(record.failed, record.bytes, &mut handles);
         *records = records.slice_ref(reader.rest());
         Some(value)
     }
@@ -83,11 +83,17 @@ impl Results {
         };
         let mut reader = Records::new(&records);
         let mut handles = Vec::new();
+        // Once for all that have none.
+        let _none = Arriving::begin(&mut handles);
         for element in self.taken..self.taken + self.left {
             let record =
                 reader.next().ok_or_else(|| label.broken("the worker sent too few results".into()))?;
-            luggage.take(element, &mut handles);
-            values.push(label.value(record.failed, record.bytes, &mut handles)?);
+            values.push(if luggage.is_empty() {
+                label.value(record.failed, record.bytes)?
+            } else {
+                luggage.take(element, &mut handles);
+                label.value_with(record.failed, record.bytes, &mut handles)?
+            });
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Fate {
                 Some(record) => {
                     let mut handles = Vec::new();
                     luggage.take(0, &mut handles);
-                    self.label.value(record.failed, record.bytes, &mut handles)
+                    self.label.value_with(record.failed, record.bytes, &mut handles)
                 }
                 None => Err(self.label.broken("there is no result".into())),
             },

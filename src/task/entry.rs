@@ -253,7 +253,7 @@ mod tests {
             kind: 1,
             name: || "forged",
             fingerprint: || 7,
-            call: |_, _| Ok(()),
+            call: |_, _, _| Ok(()),
         });
         let offset = std::ptr::from_ref(&*forged).addr().wrapping_sub((&raw const ANCHOR).addr());
         assert!(resolve(offset.cast_signed() as i64, 7).is_err());

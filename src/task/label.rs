@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::arity::Arguments;
 use super::outcome::Payload;
 use crate::error::{Error, Limit, Panic, Result};
-use crate::wire::{Failure, Fd, Luggage, Parcel, arriving, collecting, decode, put_record};
+use crate::wire::{Arriving, Collecting, Failure, Fd, Luggage, Parcel, decode, put_record};
 
 /// What errors call a task by, and how large its results may be.
 #[derive(Debug, Clone)]
@@ -31,8 +31,13 @@ impl Label {
     pub(crate) fn encode(&self, args: &impl Arguments) -> Result<Parcel> {
         let mut record = Vec::new();
         let mut handles = Vec::new();
-        let encode = || collecting(&mut handles, || put_record(&mut record, |out| args.encode(out)));
-        match catch_unwind(AssertUnwindSafe(encode)) {
+        let encode = AssertUnwindSafe(|| {
+            let collecting = Collecting::begin();
+            let encoded = put_record(&mut record, |out| args.encode(out));
+            collecting.end(&mut handles);
+            encoded
+        });
+        match catch_unwind(encode) {
             Ok(Ok(())) if record.len() <= self.max => Ok(Parcel::new(record, Luggage::of(0, handles))),
             Ok(Ok(())) => {
                 let (task, size) = (self.task(), record.len());
@@ -67,14 +72,25 @@ impl Label {
         Error::Decode { what: "the result", task: self.task(), cause }
     }
 
-    /// One element's value, with the handles that came along. The caller's `Deserialize` may panic, and that is its element's error too.
+    /// One element's value, for which these handles have come.
+    pub(crate) fn value_with<R: Payload>(
+        &self,
+        failed: bool,
+        bytes: &[u8],
+        handles: &mut Vec<Fd>,
+    ) -> Result<R> {
+        let _arriving = Arriving::begin(handles);
+        self.value(failed, bytes)
+    }
+
+    /// One element's value. The caller's `Deserialize` may panic, and that is its element's error too.
     #[inline]
-    pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8], handles: &mut Vec<Fd>) -> Result<R> {
+    pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8]) -> Result<R> {
         if failed {
             let failure = decode(bytes).map_err(|cause| self.broken(cause))?;
             return Err(self.failed(failure));
         }
-        match catch_unwind(AssertUnwindSafe(|| arriving(handles, || decode(bytes)))) {
+        match catch_unwind(|| decode(bytes)) {
             Ok(value) => value.map_err(|cause| self.broken(cause)),
             Err(payload) => {
                 std::mem::forget(payload);

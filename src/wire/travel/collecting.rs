@@ -42,21 +42,45 @@ thread_local! {
     static MET: RefCell<Vec<Fd>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs the encoding of one value, and puts the handles that it has met in `handles`, which must be empty.
-#[inline]
-pub(crate) fn collecting<R>(handles: &mut Vec<Fd>, encode: impl FnOnce() -> R) -> R {
-    let _scope = Scope::enter(0);
-    let result = encode();
-    if STAGE.get() != 0 {
-        *handles = take_met();
-    }
-    result
+/// An encoding of one value that runs on this thread, and collects the handles that it meets. However it ends, one around it goes on as if nothing had been.
+///
+/// No closure but a guard, since a closure around each element was not inlined.
+#[derive(Debug)]
+pub(crate) struct Collecting {
+    outer: u8,
 }
 
-/// Runs the encoding of a value that must have no handles.
-pub(crate) fn without_handles<R>(encode: impl FnOnce() -> R) -> R {
-    let _scope = Scope::enter(WITHOUT);
-    encode()
+impl Collecting {
+    #[inline]
+    pub(crate) fn begin() -> Self {
+        Self { outer: STAGE.replace(0) }
+    }
+
+    /// As `begin`, of a value that must have no handles.
+    pub(crate) fn nothing() -> Self {
+        Self { outer: STAGE.replace(WITHOUT) }
+    }
+
+    /// Ends it, and puts the handles that it has met in `handles`, which must be empty.
+    #[inline]
+    pub(crate) fn end(self, handles: &mut Vec<Fd>) {
+        let stage = STAGE.replace(self.outer);
+        std::mem::forget(self);
+        if stage != 0 {
+            *handles = leave(stage);
+        }
+    }
+}
+
+impl Drop for Collecting {
+    #[inline]
+    fn drop(&mut self) {
+        let stage = STAGE.replace(self.outer);
+        if stage != 0 {
+            // It has panicked.
+            drop(leave(stage));
+        }
+    }
 }
 
 /// Takes one more handle into the encoding that runs; its place among those of the value.
@@ -87,8 +111,7 @@ fn noted(refusal: Refusal) -> Refusal {
 
 /// Nothing comes of this encoding any more.
 fn refused(refusal: Refusal) -> Refusal {
-    drop(take_met());
-    STAGE.set(REFUSED);
+    drop(take_met(STAGE.replace(REFUSED)));
     noted(refusal)
 }
 
@@ -98,41 +121,19 @@ pub(in crate::wire) fn take_refusal() -> Option<String> {
     REFUSAL.take().map(|refusal| refusal.to_string())
 }
 
-/// The handles that the innermost encoding has met; it is then as if it had met none.
+/// What an encoding has met that has come to its end.
 #[cold]
-fn take_met() -> Vec<Fd> {
-    let met = match STAGE.replace(0) {
-        met @ ..=MOST_HANDLES => usize::from(met),
-        _ => 0,
-    };
+fn leave(stage: u8) -> Vec<Fd> {
     REFUSAL.set(None);
+    take_met(stage)
+}
+
+fn take_met(stage: u8) -> Vec<Fd> {
+    let met = if stage <= MOST_HANDLES { usize::from(stage) } else { 0 };
     let take = |all: &RefCell<Vec<Fd>>| {
         let mut all = all.borrow_mut();
         let first = all.len() - met;
         all.split_off(first)
     };
     MET.try_with(take).unwrap_or_default()
-}
-
-/// An encoding that runs. However it ends, the one around it goes on as if nothing had been.
-struct Scope {
-    outer: u8,
-}
-
-impl Scope {
-    #[inline]
-    fn enter(stage: u8) -> Self {
-        Self { outer: STAGE.replace(stage) }
-    }
-}
-
-impl Drop for Scope {
-    #[inline]
-    fn drop(&mut self) {
-        if STAGE.get() != 0 {
-            // It has panicked, or was refused something.
-            drop(take_met());
-        }
-        STAGE.set(self.outer);
-    }
 }

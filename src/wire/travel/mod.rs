@@ -14,9 +14,9 @@ mod fd;
 mod handle;
 mod luggage;
 
-pub(crate) use arriving::arriving;
+pub(crate) use arriving::Arriving;
 pub(super) use collecting::take_refusal;
-pub(crate) use collecting::{MOST_HANDLES, collecting, without_handles};
+pub(crate) use collecting::{Collecting, MOST_HANDLES};
 pub(crate) use fd::Fd;
 pub use handle::Handle;
 pub(crate) use luggage::{Luggage, Parcel};
