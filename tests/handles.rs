@@ -51,7 +51,7 @@ fn kernels_name(owner: &impl AsFd) -> String {
     std::fs::read_link(link).expect("it is open").to_string_lossy().into_owned()
 }
 
-// conformance C049
+// C049
 async fn a_file_goes_in_and_comes_back_where_it_was_read_to<K: Kind>() {
     fn read_some(mut file: Handle<File>) -> (String, Handle<File>) {
         let mut start = [0; 9];
@@ -66,7 +66,7 @@ async fn a_file_goes_in_and_comes_back_where_it_was_read_to<K: Kind>() {
     end(pool).await;
 }
 
-// conformance C049
+// C049
 async fn a_connection_is_served_by_a_task<K: Kind>() {
     let pool = pool::<K>(1);
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
@@ -81,7 +81,7 @@ async fn a_connection_is_served_by_a_task<K: Kind>() {
     end(pool).await;
 }
 
-// conformance C049
+// C049
 async fn a_listener_takes_a_connection_in_a_task<K: Kind>() {
     let pool = pool::<K>(1);
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
@@ -108,7 +108,7 @@ where
     assert_eq!(kernels_name(&back), expected);
 }
 
-// conformance C049
+// C049
 async fn whatever_owns_a_descriptor_travels_there_and_back<K: Kind>() {
     let pool = pool::<K>(1);
     let null = || File::open("/dev/null").expect("it is there");
@@ -142,7 +142,7 @@ fn far_up() -> Handle<File> {
     }
 }
 
-// conformance C050
+// C050
 async fn a_descriptor_with_a_large_number_travels<K: Kind>() {
     let pool = pool::<K>(1);
     let is_null = |file: Handle<File>| kernels_name(&file) == "/dev/null";

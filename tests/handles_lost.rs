@@ -6,7 +6,8 @@ mod support;
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _, pipe};
 
-use multiprocess::{Error, Exit, Handle, Kind, Process, ProcessPool, Processes};
+use multiprocess::{Error, Exit, Handle, Kind, Pool, Process, ProcessPool, Processes};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use support::alone::{alone, is_alone};
 use support::census::Census;
 use support::evil::Reply;
@@ -22,6 +23,10 @@ on_both!(
     a_result_that_nobody_wants_keeps_no_handle,
     a_call_that_fails_keeps_no_handle,
     a_pool_that_is_terminated_keeps_no_handle,
+    a_panic_while_arguments_are_written_keeps_no_handle,
+    a_panic_while_arguments_are_read_keeps_no_handle,
+    a_panic_while_a_result_is_written_keeps_no_handle,
+    a_panic_while_a_result_is_read_keeps_no_handle,
 );
 
 on_processes!(
@@ -109,6 +114,82 @@ async fn a_call_that_fails_keeps_no_handle<K: Kind>() {
     let failed = pool.apply(|_: Handle<PipeWriter>| -> u8 { panic!("no more paper") }, (writer,)).await;
     assert!(matches!(failed, Err(Error::Panicked(_))));
     closes(reader).await;
+    end(pool).await;
+}
+
+/// Panics when it is written or read, if it is to.
+struct Touchy {
+    panics_written: bool,
+    panics_read: bool,
+    writer: Handle<PipeWriter>,
+}
+
+impl Serialize for Touchy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeTuple as _;
+        let mut tuple = serializer.serialize_tuple(2)?;
+        tuple.serialize_element(&self.writer)?;
+        assert!(!self.panics_written, "no more paper");
+        tuple.serialize_element(&self.panics_read)?;
+        tuple.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Touchy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (writer, panics_read) = <(_, bool)>::deserialize(deserializer)?;
+        assert!(!panics_read, "no more paper");
+        Ok(Self { panics_written: false, panics_read, writer })
+    }
+}
+
+/// The next value has its own handle and no other.
+async fn goes_on<K: Kind>(pool: &Pool<K>) {
+    let back = pool.apply(|pipe: Handle<PipeReader>| pipe, (numbered(8),)).await;
+    assert_eq!(number_in(back.expect("it comes back")), 8);
+}
+
+async fn a_panic_while_arguments_are_written_keeps_no_handle<K: Kind>() {
+    let pool = pool::<K>(1);
+    let (reader, writer) = canary();
+    let touchy = Touchy { panics_written: true, panics_read: false, writer };
+    let failed = pool.apply(|_: Touchy| (), (touchy,)).await;
+    assert!(matches!(failed, Err(Error::Encode { what: "the arguments", .. })), "{failed:?}");
+    closes(reader).await;
+    goes_on(&pool).await;
+    end(pool).await;
+}
+
+async fn a_panic_while_arguments_are_read_keeps_no_handle<K: Kind>() {
+    let pool = pool::<K>(1);
+    let (reader, writer) = canary();
+    let touchy = Touchy { panics_written: false, panics_read: true, writer };
+    let failed = pool.apply(|_: Touchy| (), (touchy,)).await;
+    assert!(matches!(failed, Err(Error::Decode { what: "the arguments", .. })), "{failed:?}");
+    closes(reader).await;
+    goes_on(&pool).await;
+    end(pool).await;
+}
+
+async fn a_panic_while_a_result_is_written_keeps_no_handle<K: Kind>() {
+    let pool = pool::<K>(1);
+    let (reader, writer) = canary();
+    let task = |writer| Touchy { panics_written: true, panics_read: false, writer };
+    let failed = pool.apply(task, (writer,)).await.map(|touchy| touchy.panics_read);
+    assert!(matches!(failed, Err(Error::Encode { what: "the result", .. })), "{failed:?}");
+    closes(reader).await;
+    goes_on(&pool).await;
+    end(pool).await;
+}
+
+async fn a_panic_while_a_result_is_read_keeps_no_handle<K: Kind>() {
+    let pool = pool::<K>(1);
+    let (reader, writer) = canary();
+    let task = |writer| Touchy { panics_written: false, panics_read: true, writer };
+    let failed = pool.apply(task, (writer,)).await.map(|touchy| touchy.panics_read);
+    assert!(matches!(failed, Err(Error::Decode { what: "the result", .. })), "{failed:?}");
+    closes(reader).await;
+    goes_on(&pool).await;
     end(pool).await;
 }
 

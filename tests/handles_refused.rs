@@ -187,7 +187,7 @@ impl<'de> Deserialize<'de> for Posing {
     }
 }
 
-// conformance C051
+// C051
 async fn data_without_a_descriptor_is_an_error_and_no_hang<K: Kind>() {
     let pool = pool::<K>(1);
     for places in [vec![0], vec![63], vec![255]] {
@@ -355,6 +355,7 @@ fn leave(free: usize) {
     limit_descriptors(u64::try_from(highest).expect("it is positive") + 1);
 }
 
+// fault 61
 #[test]
 fn a_handle_for_whose_copy_no_descriptor_is_left_does_not_travel() {
     alone(|| {
@@ -373,6 +374,7 @@ fn a_handle_for_whose_copy_no_descriptor_is_left_does_not_travel() {
     });
 }
 
+// fault 61
 #[test]
 fn a_worker_without_descriptors_fails_what_has_handles_and_nothing_else() {
     alone(|| {
@@ -399,6 +401,7 @@ fn a_worker_without_descriptors_fails_what_has_handles_and_nothing_else() {
     });
 }
 
+// fault 61
 #[test]
 fn a_pool_without_descriptors_fails_the_results_that_have_handles_and_nothing_else() {
     alone(|| {
@@ -424,7 +427,6 @@ fn a_pool_without_descriptors_fails_the_results_that_have_handles_and_nothing_el
     });
 }
 
-/// A writer is a handle too, for the type of it below.
 #[test]
 fn a_handle_gives_back_what_it_was_made_of() {
     let (reader, writer) = pipe().expect("there are descriptors left");

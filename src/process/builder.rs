@@ -278,6 +278,8 @@ impl ProcessBuilder {
         let task = Task::of(f);
         let label = Label { name: task.name(), id: number, max: self.max_frame, timeout: None };
         let parcel = label.encode(&args)?;
+        // A copy of this process would have them too, and never let go of their handles.
+        drop(args);
         if !task.is_native() {
             return Err(Error::ForeignTask { task: label.task() });
         }

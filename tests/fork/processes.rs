@@ -38,6 +38,7 @@ super::cases!(
     a_value_that_is_too_large_is_an_error,
     a_copy_gives_handles_back,
     a_forked_function_takes_handles_and_gives_some_back,
+    a_forked_function_can_let_go_of_its_handles,
     streams_environment_and_directory_are_as_they_were_ordered,
     options_that_cannot_be_are_refused,
     what_the_program_has_registered_for_its_end_runs_only_here,
@@ -317,6 +318,21 @@ fn a_copy_gives_handles_back() {
     let (seven, reader) = process.blocking_join().expect(RUNS);
     assert_eq!(seven, 7);
     assert_eq!(read_to_string(reader.into_inner()).expect("it is text"), "from the copy");
+}
+
+fn a_forked_function_can_let_go_of_its_handles() {
+    fn let_go(writer: Handle<PipeWriter>, mut wait: Handle<PipeReader>) {
+        drop(writer);
+        wait.read_exact(&mut [0]).expect("it is told to go on");
+    }
+    let ((mut reader, writer), (wait, mut go_on)) =
+        (pipe().expect("there are descriptors left"), pipe().expect("there are descriptors left"));
+    let process = Process::builder().start_method(StartMethod::Fork);
+    let process =
+        process.spawn(let_go, (Handle::new(writer), Handle::new(wait))).expect("there is one thread");
+    assert_eq!(reader.read(&mut [0]).expect("it can be read"), 0, "nobody has the other end");
+    go_on.write_all(&[1]).expect("it waits");
+    process.blocking_join().expect(RUNS);
 }
 
 fn a_forked_function_takes_handles_and_gives_some_back() {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pool                                            worker
-//! pipes, board, control socket
+//! pipes, sockets, board
 //! token + descriptors ──control──┐
 //! posix_spawn /proc/self/exe ────┼──────────────► enters before main, checks, takes the descriptors
 //!                                └──────────────►
