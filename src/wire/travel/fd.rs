@@ -54,7 +54,7 @@ mod tests {
     use crate::wire::{decode, encode};
 
     fn fd() -> Fd {
-        Fd::new(std::io::pipe().expect("there are descriptors left").0.into())
+        Fd::new(io::pipe().expect("there are descriptors left").0.into())
     }
 
     fn number(fd: &Fd) -> i32 {
