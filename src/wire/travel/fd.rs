@@ -115,6 +115,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_taken_is_closed() {
+        let fd = fd();
+        let mut handles = vec![fd.clone()];
+        drop(Arriving::begin(&mut handles));
+        assert_eq!((Arc::strong_count(&fd.0), handles.len()), (1, 0));
+    }
+
+    #[test]
     fn what_is_told_of_a_refused_descriptor_is_told_once() {
         let nothing = Collecting::nothing();
         let refused = encode(&fd(), &mut Vec::new()).expect_err("it takes none");
