@@ -27,7 +27,7 @@ pub use process::{
     cpu_count, current_process, parent_process,
 };
 pub use task::{Arguments, Awaited, Fallible, InitFn, Outcome, Payload, Plain, TaskFn};
-pub use wire::{OnError, StartMethod};
+pub use wire::{Handle, OnError, StartMethod};
 #[cfg(feature = "sandbox")]
 pub use wire::{Resource, Sandbox, SandboxPart};
 pub use worker::{all_start_methods, init, set_start_method, start_method};

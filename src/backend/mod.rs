@@ -15,12 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use crate::error::{Error, Exit, Result};
 use crate::os::Start;
 use crate::task::{Setup, Task};
-use crate::wire::{CallHead, Configure, OnError, Reply};
+use crate::wire::{CallHead, Configure, OnError, Parcel, Reply};
 
 pub(crate) use home::Home;
 #[cfg(fuzzing)]
@@ -85,7 +84,7 @@ pub(crate) struct StartRequest {
 pub(crate) struct Call {
     pub(crate) head: CallHead,
     pub(crate) task: Task,
-    pub(crate) records: Bytes,
+    pub(crate) parcel: Parcel,
     /// The board says which of its elements runs since when.
     pub(crate) watched: bool,
 }
@@ -179,7 +178,7 @@ pub(crate) trait Events: Send + Sync {
     /// # Errors
     ///
     /// Why the worker must not be trusted any more.
-    fn reply(&self, worker: WorkerId, reply: Reply, records: Bytes) -> Result<(), String>;
+    fn reply(&self, worker: WorkerId, reply: Reply, parcel: Parcel) -> Result<(), String>;
 
     /// The worker is gone, and everything it sent has been told. Comes once for each link.
     fn gone(&self, worker: WorkerId, end: End);

@@ -18,7 +18,7 @@ use super::{Backend, Call, End, Events, Link, StartRequest, Vitals, WorkerId};
 use crate::error::{Error, Exit, Result};
 use crate::os::{self, Board, Running, SLOTS, Start};
 use crate::task::{self, State, Task};
-use crate::wire::Duty;
+use crate::wire::{Duty, Luggage, Parcel};
 use crate::worker::{Context, Order, Worker, execute, run_preload};
 
 /// The stack of a worker thread unless the builder says otherwise: that of a program's main thread.
@@ -134,13 +134,15 @@ fn preload(request: &StartRequest, preloaded: &Preloaded) -> Result<Option<State
 impl Server {
     fn run(self) {
         while let (false, Ok(call)) = (self.is_killed(), self.calls.recv()) {
-            let Call { head, task, records, watched } = call;
-            let order = Order { head, task: Ok(task), payload: &records, watched, max: self.max };
-            let ran = execute(&self.context, &order, &mut |reply, records| {
+            let Call { head, task, parcel: Parcel { records, luggage }, watched } = call;
+            let order = Order { head, task: Ok(task), payload: &records, luggage, watched, max: self.max };
+            let ran = execute(&self.context, order, &mut |reply, records, handles| {
                 if self.is_killed() {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
-                self.events.reply(self.worker, reply, records.into()).map_err(io::Error::other)
+                let luggage = Luggage::of(reply.elements - 1, handles);
+                let told = self.events.reply(self.worker, reply, Parcel::new(records, luggage));
+                told.map_err(io::Error::other)
             });
             if ran.is_err() {
                 break;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::task::AbortHandle;
 
 use super::unit::{Piece, Unit};
 use crate::backend::{Call, Link};
 use crate::error::{Death, Error};
+use crate::wire::Parcel;
 
 /// What is done once the lock is free.
 pub(super) enum Effect {
@@ -32,7 +32,7 @@ pub(super) enum Effect {
 /// What an event came with, for the actions that follow from it.
 #[derive(Default)]
 pub(super) struct Occasion {
-    pub(super) records: Bytes,
+    pub(super) parcel: Parcel,
     pub(super) end: Option<Death>,
 }
 

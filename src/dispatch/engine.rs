@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -27,7 +26,7 @@ use super::unit::Unit;
 use crate::backend::{Backend, End, Events, Home, Link, Profile, WorkerId};
 use crate::error::{Death, Error, Result};
 use crate::os::{self, Rooted, background};
-use crate::wire::{Records, Reply};
+use crate::wire::{Luggage, Parcel, Records, Reply};
 
 /// What an engine is made of.
 pub(crate) struct EngineConfig {
@@ -202,8 +201,7 @@ impl Engine {
         os::not_forked()?;
         self.backend.check(unit.task)?;
         self.visit(false);
-        let (elements, bytes, terms, start_by) =
-            (unit.elements, unit.records.len(), unit.terms, unit.start_by);
+        let (elements, bytes, terms, start_by) = (unit.elements, unit.weight(), unit.terms, unit.start_by);
         let task = Arc::new(unit);
         let submission = Submission { task, lane, elements, bytes, terms, start_by, is_held };
         let unit = self.act(Occasion::default(), |ledger, _, out| {
@@ -323,7 +321,7 @@ impl Engine {
     /// Tells the ledger of an event and does what follows.
     fn act<R>(
         &self,
-        occasion: Occasion,
+        mut occasion: Occasion,
         event: impl FnOnce(&mut Ledger<Arc<Unit>>, &Links, &mut Vec<Action<Arc<Unit>>>) -> R,
     ) -> R {
         let mut actions = Vec::new();
@@ -334,8 +332,10 @@ impl Engine {
         }
         let result = event(ledger, links, &mut actions);
         let ends = *ledger.phase() != Phase::Open;
-        let effects: Vec<_> =
-            actions.into_iter().filter_map(|action| self.prepare(&mut state, action, &occasion)).collect();
+        let effects: Vec<_> = actions
+            .into_iter()
+            .filter_map(|action| self.prepare(&mut state, action, &mut occasion))
+            .collect();
         self.set_timer(&mut state);
         self.performing.fetch_add(1, Ordering::SeqCst);
         drop(state);
@@ -432,17 +432,24 @@ impl Engine {
             if fits && Records::new(&bytes).are_exactly(elements) {
                 let last = received + elements == head.elements;
                 let outgrown = false;
-                let reply =
-                    Reply { call: head.call, slot: head.slot, elements, last, outgrown, elapsed_ns: 0 };
-                let _checked = self.reply(worker, reply, bytes.into());
+                let reply = Reply {
+                    call: head.call,
+                    slot: head.slot,
+                    elements,
+                    last,
+                    outgrown,
+                    elapsed_ns: 0,
+                    handles: 0,
+                };
+                let _checked = self.reply(worker, reply, Parcel::new(bytes, Luggage::default()));
             }
         }
     }
 }
 
 impl Events for Engine {
-    fn reply(&self, worker: WorkerId, reply: Reply, records: Bytes) -> Result<(), String> {
-        let occasion = Occasion { records, end: None };
+    fn reply(&self, worker: WorkerId, reply: Reply, parcel: Parcel) -> Result<(), String> {
+        let occasion = Occasion { parcel, end: None };
         self.act(occasion, |ledger, links, out| ledger.reply(worker, reply, links, out))
     }
 
@@ -453,7 +460,7 @@ impl Events for Engine {
         let End { exit, fault, oom_likely, stderr_tail } = end;
         let death = Death { fault, oom_likely, stderr_tail, ..Death::new(pid, exit) };
         let cause = Error::WorkerDied(death.clone());
-        let occasion = Occasion { records: Bytes::new(), end: Some(death) };
+        let occasion = Occasion { parcel: Parcel::default(), end: Some(death) };
         self.act(occasion, |ledger, links, out| {
             ledger.notice(Instant::now());
             ledger.lost(worker, cause, links, out);

@@ -16,7 +16,7 @@ impl Engine {
         &self,
         state: &mut State,
         action: Action<Arc<Unit>>,
-        occasion: &Occasion,
+        occasion: &mut Occasion,
     ) -> Option<Effect> {
         match action {
             Action::Start { worker, index } => {
@@ -27,12 +27,13 @@ impl Engine {
                 let link = state.link(worker)?;
                 link.enter(head.slot, head.call);
                 unit.leave_queue();
-                let records = unit.records_of(done, head.elements);
-                Some(Effect::Send(link, Call { head, task: unit.task, records, watched }))
+                let parcel = unit.parcel_of(done, head.elements);
+                Some(Effect::Send(link, Call { head, task: unit.task, parcel, watched }))
             }
             Action::Deliver { task: unit, first, reply } => {
                 let Reply { elements, elapsed_ns, .. } = reply;
-                let results = Pieces::Records(occasion.records.clone());
+                // What has come is of one unit.
+                let results = Pieces::Records(std::mem::take(&mut occasion.parcel));
                 Some(Effect::Accept(unit, Piece { results, first, elements, elapsed_ns }))
             }
             Action::Died { worker, task: unit, first, elements, attempts } => {

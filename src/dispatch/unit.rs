@@ -9,15 +9,15 @@ use super::limits::Permit;
 use super::terms::Terms;
 use crate::error::{Error, Limit};
 use crate::task::{Task, task_name};
-use crate::wire::Records;
+use crate::wire::{Parcel, Records};
 
 /// One call or chunk, as it waits and travels.
 pub(crate) struct Unit {
     pub(crate) task: Task,
     /// The task's number, which its errors name.
     pub(crate) id: u64,
-    /// The arguments, one record an element.
-    pub(crate) records: Bytes,
+    /// The arguments, one record an element. Their handles are kept until it is settled, since it may have to be sent again.
+    pub(crate) parcel: Parcel,
     pub(crate) elements: u32,
     pub(crate) terms: Terms,
     /// It fails if it has not started by then.
@@ -42,7 +42,7 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(crate) enum Pieces {
     /// One record an element.
-    Records(Bytes),
+    Records(Parcel),
     /// All of them failed so.
     Failed(Error),
 }
@@ -58,18 +58,28 @@ impl Unit {
         task_name(self.task.name(), self.id)
     }
 
-    /// The records of so many elements behind the first `done`.
-    pub(crate) fn records_of(&self, done: u32, elements: u32) -> Bytes {
+    /// How much it weighs where calls are sent ahead. One with handles is too heavy for that, as descriptors under way are few.
+    pub(super) fn weight(&self) -> usize {
+        if self.parcel.luggage.is_empty() { self.parcel.records.len() } else { usize::MAX }
+    }
+
+    /// What so many elements behind the first `done` travel with.
+    pub(crate) fn parcel_of(&self, done: u32, elements: u32) -> Parcel {
         if done == 0 && elements == self.elements {
-            return self.records.clone();
+            return self.parcel.clone();
         }
-        let mut records = Records::new(&self.records);
+        let luggage = self.parcel.luggage.share(done, elements);
+        Parcel { records: self.records_of(done, elements), luggage }
+    }
+
+    fn records_of(&self, done: u32, elements: u32) -> Bytes {
+        let mut records = Records::new(&self.parcel.records);
         let skipped = records.by_ref().take(done as usize).count();
         debug_assert_eq!(skipped, done as usize, "a unit has as many records as elements");
         let from_there = records.rest();
         let taken = records.by_ref().take(elements as usize).count();
         debug_assert_eq!(taken, elements as usize, "a unit has as many records as elements");
-        self.records.slice_ref(&from_there[..from_there.len() - records.rest().len()])
+        self.parcel.records.slice_ref(&from_there[..from_there.len() - records.rest().len()])
     }
 
     /// The error of elements that did not start or end in time.

@@ -7,15 +7,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::twin::{Place, Twin};
 use crate::error::{Error, Exit, Limit, Result};
 use crate::os::{self, Rooted, background};
 use crate::process::{Fate, Join};
 use crate::task::{self, Arguments, Label, Payload, Task, TaskFn};
 use crate::wait::{block_on, within};
-use crate::wire::{DEFAULT_MAX, Failure, Records, failed_record, put_record};
+use crate::wire::{DEFAULT_MAX, Failure, Fd, Luggage, Parcel, Records, failed_record, put_record};
 
 /// The stack of a thread: that of a program's main thread, which a process would have.
 const STACK: usize = 8 << 20;
@@ -65,7 +63,7 @@ struct Job {
     twin: Arc<Twin>,
     task: Task,
     /// The one record of its arguments.
-    records: Bytes,
+    parcel: Parcel,
     begun: SyncSender<()>,
 }
 
@@ -117,23 +115,23 @@ impl ProcessBuilder {
         let place = Place::next();
         let (task, number) = (Task::of(f), place.number);
         let label = Label { name: task.name(), id: number, max: DEFAULT_MAX, timeout: None };
-        let records = label.encode(&args)?;
+        let parcel = label.encode(&args)?;
         let name = self.name.unwrap_or_else(|| format!("Process-{}", place.path));
         let daemon = self.daemon.unwrap_or(place.daemon);
         let twin = Twin::new(place, daemon, Fate::new(name, label));
-        start(Arc::clone(&twin), task, records)?;
+        start(Arc::clone(&twin), task, parcel)?;
         Ok(Process { twin: Rooted::new(twin), value: PhantomData })
     }
 }
 
 /// Starts the thread, and waits until it runs.
-fn start(twin: Arc<Twin>, task: Task, records: Bytes) -> Result<()> {
+fn start(twin: Arc<Twin>, task: Task, parcel: Parcel) -> Result<()> {
     task::capture_panics();
     // Its clock is there for whoever waits.
     background().map_err(|cause| Error::start("start the background thread", cause))?;
     let (begun, begins) = sync_channel(1);
     let thread = thread::Builder::new().name(twin.fate.name().replace('\0', " ")).stack_size(STACK);
-    let job = Job { twin, task, records, begun };
+    let job = Job { twin, task, parcel, begun };
     thread.spawn(move || job.run()).map_err(|cause| Error::start("start its thread", cause))?;
     let _it_runs = begins.recv();
     Ok(())
@@ -141,29 +139,34 @@ fn start(twin: Arc<Twin>, task: Task, records: Bytes) -> Result<()> {
 
 impl Job {
     fn run(self) {
-        let Self { twin, task, records, begun } = self;
+        let Self { twin, task, parcel, begun } = self;
         twin.begin();
         let _it_waits = begun.send(());
         task::print_panics();
         let mut out = Vec::new();
-        let called = call(task, &records, &mut out);
+        let called = call(task, parcel, &mut out);
         if let Err(failure) = &called {
             failed_record(&mut out, failure);
         }
-        twin.fate.came(out.into());
-        twin.end(Exit::Code(i32::from(called.is_err())));
+        let code = i32::from(called.is_err());
+        twin.fate.came(Parcel::new(out, Luggage::of(0, called.unwrap_or_default())));
+        twin.end(Exit::Code(code));
     }
 }
 
-fn call(task: Task, records: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-    let arguments = Records::new(records).next().expect("they were put in one record");
-    put_record(out, |out| task.call(arguments.bytes, out))?;
+/// Appends the result; its handles.
+fn call(task: Task, parcel: Parcel, out: &mut Vec<u8>) -> Result<Vec<Fd>, Failure> {
+    let Parcel { records, mut luggage } = parcel;
+    let arguments = Records::new(&records).next().expect("they were put in one record");
+    let mut handles = Vec::new();
+    luggage.take(0, &mut handles);
+    put_record(out, |out| task.call(arguments.bytes, &mut handles, out))?;
     if out.len() > DEFAULT_MAX {
         let size = out.len();
         out.clear();
         return Err(Failure::TooLarge { size });
     }
-    Ok(())
+    Ok(handles)
 }
 
 impl Process<()> {

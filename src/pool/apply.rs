@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +18,7 @@ use crate::error::{Error, Limit, Result};
 use crate::os::{self, Rooted, background, callers_runtime};
 use crate::task::{Arguments, Label, Payload, Task, TaskFn};
 use crate::wait::until;
+use crate::wire::Parcel;
 
 /// One call: a future that starts it when it is first polled, and cancels it when it is dropped.
 ///
@@ -65,7 +65,7 @@ enum Stage<R: Payload> {
 /// A call that was not submitted yet.
 pub(super) struct Request<R> {
     task: Task,
-    record: Result<Bytes>,
+    parcel: Result<Parcel>,
     permit: Option<Permit>,
     label: Label,
     wishes: Wishes,
@@ -84,13 +84,13 @@ impl<R: Payload> Request<R> {
         let wishes = Wishes::new(engine.terms());
         let (name, id, max) = (task.name(), engine.fresh_id(), engine.max_frame());
         let label = Label { name, id, max, timeout: wishes.terms.timeout };
-        let record = label.encode(args);
-        Self { task, record, permit: None, label, wishes, start_by: None, value: PhantomData }
+        let parcel = label.encode(args);
+        Self { task, parcel, permit: None, label, wishes, start_by: None, value: PhantomData }
     }
 
     /// How many bytes its arguments take.
     fn size(&self) -> usize {
-        self.record.as_ref().map_or(0, Bytes::len)
+        self.parcel.as_ref().map_or(0, |parcel| parcel.records.len())
     }
 
     /// From now on it waits, be it for a place in the queue or for a worker.
@@ -100,11 +100,11 @@ impl<R: Payload> Request<R> {
 
     /// Submits the call; every failure settles its cell.
     fn submit(self, engine: &Arc<Engine>, cell: &Arc<Cell<R>>) {
-        let Self { task, record, permit, label, wishes, start_by, .. } = self;
-        let submitted = wishes.check().and(record).and_then(|records| {
+        let Self { task, parcel, permit, label, wishes, start_by, .. } = self;
+        let submitted = wishes.check().and(parcel).and_then(|parcel| {
             let sink = Arc::new(ArcCell(Arc::clone(cell)));
             let (id, terms, permit) = (label.id, wishes.terms, Mutex::new(permit));
-            let unit = Unit { task, id, records, elements: 1, terms, start_by, sink, permit };
+            let unit = Unit { task, id, parcel, elements: 1, terms, start_by, sink, permit };
             engine.submit(unit, LaneId::CALLS, false)
         });
         match submitted {

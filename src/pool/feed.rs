@@ -8,7 +8,7 @@ use futures::Stream;
 
 use crate::error::{Error, Panic};
 use crate::task::{Arguments, Label, panic_text};
-use crate::wire::put_record;
+use crate::wire::{Collecting, Fd, Luggage, MOST_HANDLES, put_record};
 
 /// How much to read at once.
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +21,20 @@ pub(super) struct Portion {
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub(super) records: Vec<u8>,
+    pub(super) luggage: Luggage,
     pub(super) elements: u32,
     /// The element behind them, which could not be encoded, or why nothing more comes.
     pub(super) failed: Option<Error>,
     /// Nothing more comes.
     pub(super) ended: bool,
+}
+
+impl Chunk {
+    /// It has as many handles as one value may have, and leaves the next ones to the next chunk.
+    #[inline]
+    fn is_laden(&self) -> bool {
+        !self.luggage.is_empty() && self.luggage.len() >= MOST_HANDLES.into()
+    }
 }
 
 /// A source of elements, whatever their type.
@@ -81,6 +90,7 @@ fn fill<A: Arguments>(portion: Portion, label: &Label, mut next: impl FnMut() ->
     let mut chunk = Chunk::default();
     let mut reading = true;
     let mut whole = 0;
+    let mut handles = Vec::new();
     let filled = catch_unwind(AssertUnwindSafe(|| {
         while chunk.elements < portion.elements && chunk.records.len() < portion.bytes {
             reading = true;
@@ -90,12 +100,18 @@ fn fill<A: Arguments>(portion: Portion, label: &Label, mut next: impl FnMut() ->
                 return;
             };
             reading = false;
-            if let Err(error) = append(&mut chunk.records, &args, label) {
-                chunk.failed = Some(error);
-                return;
+            match append(&mut chunk.records, &mut handles, &args, label) {
+                Ok(()) => chunk.luggage.add(chunk.elements, &mut handles),
+                Err(error) => {
+                    chunk.failed = Some(error);
+                    return;
+                }
             }
             chunk.elements += 1;
             whole = chunk.records.len();
+            if chunk.is_laden() {
+                return;
+            }
         }
     }));
     // A `Serialize` that panics leaves half a record.
@@ -112,9 +128,18 @@ fn fill<A: Arguments>(portion: Portion, label: &Label, mut next: impl FnMut() ->
     chunk
 }
 
-fn append(records: &mut Vec<u8>, args: &impl Arguments, label: &Label) -> Result<(), Error> {
+/// Appends one element, and gives its handles.
+fn append(
+    records: &mut Vec<u8>,
+    handles: &mut Vec<Fd>,
+    args: &impl Arguments,
+    label: &Label,
+) -> Result<(), Error> {
     let start = records.len();
-    put_record(records, |out| args.encode(out)).map_err(|cause| label.encode_error(cause))?;
+    let collecting = Collecting::begin();
+    let encoded = put_record(records, |out| args.encode(out));
+    collecting.end(handles);
+    encoded.map_err(|cause| label.encode_error(cause))?;
     let size = records.len() - start;
     if size > label.max {
         return Err(Error::TooLarge { what: "the arguments", task: label.task(), size, max: label.max });

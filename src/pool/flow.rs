@@ -24,6 +24,7 @@ use super::wishes::Wishes;
 use crate::dispatch::{Engine, Hold, LaneId, Piece, Unit};
 use crate::error::{Error, Result};
 use crate::task::{Label, Task};
+use crate::wire::Parcel;
 
 pub(super) struct Flow {
     engine: Arc<Engine>,
@@ -285,7 +286,7 @@ impl Flow {
     }
 
     fn submit(&mut self, chunk: Chunk) -> Result<()> {
-        let Chunk { records, elements, failed, ended } = chunk;
+        let Chunk { records, luggage, elements, failed, ended } = chunk;
         self.ended = ended;
         let is_held = self.hold.is_some();
         if elements > 0 {
@@ -293,7 +294,8 @@ impl Flow {
             let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number: self.next_number });
             let (task, id, permit) = (self.task, self.label.id, Mutex::default());
             let (terms, start_by) = (self.wishes.terms, self.wishes.start_by());
-            let unit = Unit { task, id, records: records.into(), elements, terms, start_by, sink, permit };
+            let parcel = Parcel::new(records, luggage);
+            let unit = Unit { task, id, parcel, elements, terms, start_by, sink, permit };
             let ticket = self.engine.submit(unit, self.lane, is_held)?;
             self.push(Window::new(Some(ticket), elements));
             self.held += elements as usize;

@@ -1,11 +1,9 @@
 //! From the pieces of a reply to values and errors.
 
-use bytes::Bytes;
-
 use crate::dispatch::{Piece, Pieces};
 use crate::error::{Error, Result};
 use crate::task::{Label, Payload};
-use crate::wire::Records;
+use crate::wire::{Arriving, Parcel, Records};
 
 /// The value of a single call.
 pub(super) fn single<R: Payload>(label: &Label, piece: Piece) -> Result<R> {
@@ -17,25 +15,26 @@ pub(super) fn single<R: Payload>(label: &Label, piece: Piece) -> Result<R> {
 pub(super) struct Results {
     state: State,
     left: u32,
+    taken: u32,
 }
 
 #[derive(Debug)]
 enum State {
-    Records(Bytes),
+    Records(Parcel),
     Failed(Error),
 }
 
 impl Results {
     pub(super) fn new(piece: Piece) -> Self {
         let state = match piece.results {
-            Pieces::Records(records) => State::Records(records),
+            Pieces::Records(parcel) => State::Records(parcel),
             Pieces::Failed(error) => State::Failed(error),
         };
-        Self { state, left: piece.elements }
+        Self { state, left: piece.elements, taken: 0 }
     }
 
     pub(super) fn failed(error: Error) -> Self {
-        Self { state: State::Failed(error), left: 1 }
+        Self { state: State::Failed(error), left: 1, taken: 0 }
     }
 
     /// How many elements they are of.
@@ -47,8 +46,8 @@ impl Results {
     pub(super) fn failure(&self, label: &Label) -> Option<Error> {
         match &self.state {
             State::Failed(error) => Some(error.clone()),
-            State::Records(records) => {
-                let failed = Records::new(records).find(|record| record.failed)?;
+            State::Records(parcel) => {
+                let failed = Records::new(&parcel.records).find(|record| record.failed)?;
                 label.value::<()>(true, failed.bytes).err()
             }
         }
@@ -58,32 +57,43 @@ impl Results {
     /// not believed: the missing ones are errors.
     pub(super) fn next<R: Payload>(&mut self, label: &Label) -> Option<Result<R>> {
         self.left = self.left.checked_sub(1)?;
-        let records = match &mut self.state {
+        let Parcel { records, luggage } = match &mut self.state {
             State::Failed(error) => return Some(Err(error.clone())),
-            State::Records(records) => records,
+            State::Records(parcel) => parcel,
         };
+        let mut handles = Vec::new();
+        luggage.take(self.taken, &mut handles);
+        self.taken += 1;
         let mut reader = Records::new(records);
         let Some(record) = reader.next() else {
             return Some(Err(label.broken("the worker sent too few results".into())));
         };
-        let value = label.value(record.failed, record.bytes);
+        let value = label.value_with(record.failed, record.bytes, &mut handles);
         *records = records.slice_ref(reader.rest());
         Some(value)
     }
 
     /// Appends all results that are left, up to the first error.
     pub(super) fn collect_into<R: Payload>(self, label: &Label, values: &mut Vec<R>) -> Result<()> {
-        let State::Records(records) = self.state else {
+        let State::Records(Parcel { records, mut luggage }) = self.state else {
             return match self.state {
                 State::Failed(error) if self.left > 0 => Err(error),
                 _ => Ok(()),
             };
         };
         let mut reader = Records::new(&records);
-        for _ in 0..self.left {
+        let mut handles = Vec::new();
+        // Once for all that have none.
+        let _none = Arriving::begin(&mut handles);
+        for element in self.taken..self.taken + self.left {
             let record =
                 reader.next().ok_or_else(|| label.broken("the worker sent too few results".into()))?;
-            values.push(label.value(record.failed, record.bytes)?);
+            values.push(if luggage.is_empty() {
+                label.value(record.failed, record.bytes)?
+            } else {
+                luggage.take(element, &mut handles);
+                label.value_with(record.failed, record.bytes, &mut handles)?
+            });
         }
         Ok(())
     }

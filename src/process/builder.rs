@@ -17,7 +17,9 @@ use crate::backend::{Call, Events, Forked, Profile, StartRequest, WorkerId, bear
 use crate::error::{Error, Result};
 use crate::os;
 use crate::task::{Arguments, Label, Payload, Task, TaskFn, call_once};
-use crate::wire::{Configure, DEFAULT_MAX, Duty, Failure, Identity, LARGEST_MAX, Records, StartMethod};
+use crate::wire::{
+    Configure, DEFAULT_MAX, Duty, Failure, Fd, Identity, LARGEST_MAX, Parcel, Records, StartMethod,
+};
 use crate::worker::{
     SMALLEST_STACK, depth, may_start_processes, not_too_deep, ourselves, program_name, start_method,
 };
@@ -104,11 +106,13 @@ impl ProcessBuilder {
         let number = next_number();
         let task = Task::of(f);
         let label = Label { name: task.name(), id: number, max: self.max_frame, timeout: None };
-        let records = label.encode(&args)?;
+        let parcel = label.encode(&args)?;
+        // A copy of this process would have them too, and never let go of their handles.
+        drop(args);
         if !task.is_native() {
             return Err(Error::ForeignTask { task: label.task() });
         }
-        let (life, pipes) = self.start(number, label, Call { head: CALL, task, records, watched: false })?;
+        let (life, pipes) = self.start(number, label, Call { head: CALL, task, parcel, watched: false })?;
         Ok(Process::new(life, pipes))
     }
 
@@ -170,16 +174,19 @@ impl ProcessBuilder {
         self.check(StartMethod::Fork)?;
         let number = next_number();
         let label = Label { name: type_name::<F>(), id: number, max: self.max_frame, timeout: None };
-        let (life, pipes) = self.fork_off(number, label, |out| call_once(f, out))?;
+        let (life, pipes) = self.fork_off(number, label, |handles, out| call_once(f, handles, out))?;
         Ok(Process::new(life, pipes))
     }
 
     fn start(self, number: u64, label: Label, call: Call) -> Result<(Arc<Life>, super::stdio::Pipes)> {
         let method = self.start_method.unwrap_or_else(start_method);
         if method == StartMethod::Fork {
-            let Call { task, records, .. } = call;
+            let Call { task, parcel: Parcel { records, mut luggage }, .. } = call;
             let arguments = move || Records::new(&records).next().map(|record| record.bytes.to_vec());
-            let job = move |out: &mut Vec<u8>| task.call(&arguments().expect("it is one record"), out);
+            let job = move |handles: &mut Vec<Fd>, out: &mut Vec<u8>| {
+                luggage.take(0, handles);
+                task.call(&arguments().expect("it is one record"), handles, out)
+            };
             return self.fork_off(number, label, job);
         }
         let identity = self.identity(number);
@@ -210,18 +217,18 @@ impl ProcessBuilder {
         self,
         number: u64,
         label: Label,
-        job: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>,
+        job: impl FnOnce(&mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>,
     ) -> Result<(Arc<Life>, super::stdio::Pipes)> {
         let identity = self.identity(number);
         let (name, daemon) = (identity.name.clone(), identity.daemon);
         let (profile, streams) = self.profile(identity);
         let (streams, pipes) = streams.open()?;
         children::reap();
-        let forked = Forked::start(&profile, streams, |out| {
+        let forked = Forked::start(&profile, streams, |handles, out| {
             // The copy has started nothing yet.
             children::disown();
             STARTED.store(0, Ordering::Relaxed);
-            job(out)
+            job(handles, out)
         })?;
         let life = Arc::new(Life::of(forked, number, daemon, Fate::new(name, label)));
         children::remember(&life);

@@ -2,12 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::error::{Error, Exit, Result};
 use crate::task::{Label, Payload};
-use crate::wire::Records;
+use crate::wire::{Parcel, Records};
 
 /// Shared by whoever causes it and all who wait for it.
 pub(crate) struct Fate {
@@ -31,7 +30,7 @@ enum Outcome {
     #[default]
     Pending,
     /// One record, which is decoded by whoever wants it.
-    Came(Bytes),
+    Came(Parcel),
     Failed(Error),
     Taken,
 }
@@ -56,7 +55,7 @@ impl Fate {
     }
 
     /// Its function has returned, or has failed and tells how; false if it had told before.
-    pub(crate) fn came(&self, record: Bytes) -> bool {
+    pub(crate) fn came(&self, record: Parcel) -> bool {
         let mut state = self.lock();
         let is_first = matches!(state.outcome, Outcome::Pending);
         if is_first {
@@ -113,8 +112,12 @@ impl Fate {
         self.not_closed()?;
         let outcome = std::mem::replace(&mut self.lock().outcome, Outcome::Taken);
         match outcome {
-            Outcome::Came(records) => match Records::new(&records).next() {
-                Some(record) => self.label.value(record.failed, record.bytes),
+            Outcome::Came(Parcel { records, mut luggage }) => match Records::new(&records).next() {
+                Some(record) => {
+                    let mut handles = Vec::new();
+                    luggage.take(0, &mut handles);
+                    self.label.value_with(record.failed, record.bytes, &mut handles)
+                }
                 None => Err(self.label.broken("there is no result".into())),
             },
             Outcome::Failed(error) => Err(error),

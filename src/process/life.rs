@@ -6,15 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::children;
 use super::fate::Fate;
 use crate::backend::{End, Ended, Events, Forked, Link, WorkerId};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Killer, SIGKILL, Start};
 use crate::wait::block_on;
-use crate::wire::{CallHead, Reply};
+use crate::wire::{CallHead, Parcel, Reply};
 
 /// A thread that only waits needs next to nothing.
 const WAITING_STACK: usize = 64 * 1024;
@@ -176,8 +174,8 @@ impl Life {
 }
 
 impl Events for Life {
-    fn reply(&self, _worker: WorkerId, reply: Reply, records: Bytes) -> Result<(), String> {
-        if (reply.call, reply.elements) == (CALL.call, CALL.elements) && self.fate.came(records) {
+    fn reply(&self, _worker: WorkerId, reply: Reply, parcel: Parcel) -> Result<(), String> {
+        if (reply.call, reply.elements) == (CALL.call, CALL.elements) && self.fate.came(parcel) {
             return Ok(());
         }
         Err("it answered what it was not asked".into())

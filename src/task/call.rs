@@ -7,38 +7,58 @@ use super::arity::{Arguments, TaskFn};
 use super::entry::conjure;
 use super::outcome::Payload;
 use super::panics::{Caught, caught};
-use crate::wire::{Failure, encode};
+use crate::wire::{Arriving, Collecting, Failure, Fd, encode};
 
-/// Runs the task `F` on encoded arguments, and appends its encoded result.
-pub(super) fn call<F, Args, M>(input: &[u8], out: &mut Vec<u8>) -> Result<(), Failure>
+/// Runs the task `F` on encoded arguments, and appends its encoded result. The handles of the arguments are exchanged for those of the result.
+pub(super) fn call<F, Args, M>(input: &[u8], handles: &mut Vec<Fd>, out: &mut Vec<u8>) -> Result<(), Failure>
 where
     F: TaskFn<Args, M>,
     Args: Arguments,
 {
     let step = Cell::new(Step::Decode);
-    let mut value = None;
+    let (mut value, mut failure) = (None, None);
     // One net for all steps but the last, as hanging it up is what a small element costs most. The value is held
-    // outside of it, so that a panic of its `Serialize` does not meet one of its `Drop`.
-    let encoded = caught(|| {
-        let args = Args::decode(input).map_err(Failure::Decode)?;
+    // outside of it, so that a panic of its `Serialize` does not meet one of its `Drop`. So is the failure, since carrying
+    // the room for one through the net takes as long again.
+    let ran = caught(|| {
+        let arriving = Arriving::begin(handles);
+        let args = match Args::decode(input) {
+            Ok(args) => args,
+            Err(cause) => return failure = Some(Failure::Decode(cause)),
+        };
+        drop(arriving);
         step.set(Step::Run);
         let value = value.insert(conjure::<F>().invoke(args));
         step.set(Step::Encode);
-        encode(value, out).map_err(Failure::Encode)
+        let collecting = Collecting::begin();
+        failure = encode(value, out).err().map(Failure::Encode);
+        collecting.end(handles);
     });
     let dropped = if needs_drop::<F::Value>() { caught(|| drop(value)) } else { Ok(()) };
-    encoded.map_err(|panic| step.get().failed(panic))??;
-    dropped.map_err(panicked)
+    if let Err(panic) = ran {
+        return Err(step.get().failed(panic));
+    }
+    match failure {
+        None => dropped.map_err(panicked),
+        Some(failure) => Err(failure),
+    }
 }
 
-/// Runs a function that is already here, and appends its encoded value.
-pub(crate) fn call_once<R: Payload>(f: impl FnOnce() -> R, out: &mut Vec<u8>) -> Result<(), Failure> {
+/// Runs a function that is already here, appends its encoded value, and gives the handles of that.
+pub(crate) fn call_once<R: Payload>(
+    f: impl FnOnce() -> R,
+    handles: &mut Vec<Fd>,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
     let step = Cell::new(Step::Run);
     let mut value = None;
     let encoded = caught(|| {
         let value = value.insert(f());
         step.set(Step::Encode);
-        encode(value, out).map_err(Failure::Encode)
+        let collecting = Collecting::begin();
+        let encoded = encode(value, out).map_err(Failure::Encode);
+        collecting.end(handles);
+        encoded
     });
     let dropped = caught(|| drop(value));
     encoded.map_err(|panic| step.get().failed(panic))??;

@@ -17,7 +17,7 @@ use super::arity::{Arguments, TaskFn};
 use super::call::call;
 use super::initializer::{InitFn, Prepare};
 use crate::os::Image;
-use crate::wire::{Failure, Initializer};
+use crate::wire::{Failure, Fd, Initializer};
 
 /// Random words that stand at the head of each descriptor and, with certainty, nowhere else in read-only memory.
 const MAGIC: [u64; 4] =
@@ -29,7 +29,7 @@ const MAGIC_HASH: u64 = 0xe214_1d0b_242b_180c;
 /// Offsets are counted from here.
 static ANCHOR: u8 = 0;
 
-type Call = fn(&[u8], &mut Vec<u8>) -> Result<(), Failure>;
+type Call = fn(&[u8], &mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>;
 
 #[repr(C)]
 #[derive(Debug)]
@@ -111,9 +111,10 @@ impl Task {
         std::ptr::from_ref(self.0).addr()
     }
 
-    /// Runs the function on encoded arguments, and appends its encoded result.
-    pub(crate) fn call(self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-        (self.0.call)(input, out)
+    /// Runs the function on encoded arguments, and appends its encoded result. The handles of the arguments are exchanged for those of
+    /// the result; if it fails, whatever is left of them is of no use.
+    pub(crate) fn call(self, input: &[u8], handles: &mut Vec<Fd>, out: &mut Vec<u8>) -> Result<(), Failure> {
+        (self.0.call)(input, handles, out)
     }
 }
 
@@ -230,7 +231,7 @@ mod tests {
         let mut input = Vec::new();
         encode(&2_u32, &mut input).and_then(|()| encode(&3_u32, &mut input)).expect("plain data");
         let mut out = Vec::new();
-        task.call(&input, &mut out).expect("it adds");
+        task.call(&input, &mut Vec::new(), &mut out).expect("it adds");
         assert_eq!(decode::<u32>(&out), Ok(5));
     }
 
@@ -252,7 +253,7 @@ mod tests {
             kind: 1,
             name: || "forged",
             fingerprint: || 7,
-            call: |_, _| Ok(()),
+            call: |_, _, _| Ok(()),
         });
         let offset = std::ptr::from_ref(&*forged).addr().wrapping_sub((&raw const ANCHOR).addr());
         assert!(resolve(offset.cast_signed() as i64, 7).is_err());

@@ -10,6 +10,7 @@ use super::arity::Arguments;
 use super::entry::{InitializerRef, conjure};
 use super::outcome::{Payload, Plain};
 use super::panics::caught;
+use crate::wire::Collecting;
 
 /// What an initializer returned, kept by its worker.
 pub(crate) type State = Arc<dyn Any + Send + Sync>;
@@ -108,7 +109,9 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new<F: InitFn<Args, M>, Args: Arguments, M>(f: F, args: &Args) -> Result<Self, String> {
         let mut arguments = Vec::new();
+        let nothing = Collecting::nothing();
         args.encode(&mut arguments)?;
+        drop(nothing);
         Ok(Self { function: InitializerRef::of(f), arguments: arguments.into() })
     }
 }

@@ -3,12 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::arity::Arguments;
 use super::outcome::Payload;
 use crate::error::{Error, Limit, Panic, Result};
-use crate::wire::{Failure, decode, put_record};
+use crate::wire::{Arriving, Collecting, Failure, Fd, Luggage, Parcel, decode, put_record};
 
 /// What errors call a task by, and how large its results may be.
 #[derive(Debug, Clone)]
@@ -30,11 +28,17 @@ impl Label {
     }
 
     /// The arguments as the one record of a payload.
-    pub(crate) fn encode(&self, args: &impl Arguments) -> Result<Bytes> {
+    pub(crate) fn encode(&self, args: &impl Arguments) -> Result<Parcel> {
         let mut record = Vec::new();
-        let encoded = catch_unwind(AssertUnwindSafe(|| put_record(&mut record, |out| args.encode(out))));
-        match encoded {
-            Ok(Ok(())) if record.len() <= self.max => Ok(record.into()),
+        let mut handles = Vec::new();
+        let encode = AssertUnwindSafe(|| {
+            let collecting = Collecting::begin();
+            let encoded = put_record(&mut record, |out| args.encode(out));
+            collecting.end(&mut handles);
+            encoded
+        });
+        match catch_unwind(encode) {
+            Ok(Ok(())) if record.len() <= self.max => Ok(Parcel::new(record, Luggage::of(0, handles))),
             Ok(Ok(())) => {
                 let (task, size) = (self.task(), record.len());
                 Err(Error::TooLarge { what: "the arguments", task, size, max: self.max })
@@ -66,6 +70,17 @@ impl Label {
 
     pub(crate) fn broken(&self, cause: String) -> Error {
         Error::Decode { what: "the result", task: self.task(), cause }
+    }
+
+    /// One element's value, for which these handles have come.
+    pub(crate) fn value_with<R: Payload>(
+        &self,
+        failed: bool,
+        bytes: &[u8],
+        handles: &mut Vec<Fd>,
+    ) -> Result<R> {
+        let _arriving = Arriving::begin(handles);
+        self.value(failed, bytes)
     }
 
     /// One element's value. The caller's `Deserialize` may panic, and that is its element's error too.

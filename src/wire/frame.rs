@@ -100,7 +100,15 @@ mod tests {
     use crate::wire::{Reply, Report, split};
 
     fn reply() -> Report {
-        Report::Reply(Reply { call: 300, slot: 2, elements: 1, last: true, outgrown: false, elapsed_ns: 99 })
+        Report::Reply(Reply {
+            call: 300,
+            slot: 2,
+            elements: 1,
+            last: true,
+            outgrown: false,
+            elapsed_ns: 99,
+            handles: 0,
+        })
     }
 
     #[test]

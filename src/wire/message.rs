@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::{Duty, Identity};
 
 /// Two processes work together only if they speak the same version.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// Anything that stands at the head of a frame.
 pub(crate) trait Message: Serialize {}
@@ -118,6 +118,8 @@ pub(crate) struct Run {
     pub(crate) task: TaskRef,
     /// The pool keeps an eye on each element: it may run out of time, or have its worker ended.
     pub(crate) watched: bool,
+    /// The elements that have handles, and how many: for each of them one message waits at the socket for that.
+    pub(crate) handles: Vec<(u32, u8)>,
 }
 
 /// Which call it is.
@@ -169,6 +171,8 @@ pub(crate) struct Reply {
     pub(crate) outgrown: bool,
     /// Time since the call started.
     pub(crate) elapsed_ns: u64,
+    /// How many handles the last of the results has, of which one message waits at the socket for that. The others have none.
+    pub(crate) handles: u8,
 }
 
 /// Why one element failed in its worker.

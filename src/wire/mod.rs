@@ -9,6 +9,7 @@ mod record;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod start_method;
+mod travel;
 mod value;
 
 pub(crate) use budget::Budget;
@@ -23,4 +24,6 @@ pub(crate) use record::{Records, failed_record, put_record};
 #[cfg(feature = "sandbox")]
 pub use sandbox::{Resource, Sandbox, SandboxPart};
 pub use start_method::StartMethod;
+pub use travel::Handle;
+pub(crate) use travel::{Arriving, Collecting, Fd, Luggage, MOST_HANDLES, Parcel};
 pub(crate) use value::{decode, encode, take};

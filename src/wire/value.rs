@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
 use crate::wire::budget::{self, Budget, Cause, Failure};
+use crate::wire::travel::take_refusal;
 
 /// Appends one value to `out`.
 ///
@@ -22,7 +23,7 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Re
     let len = out.len();
     write(value, out).map_err(|error| {
         out.truncate(len);
-        describe(&error)
+        take_refusal().unwrap_or_else(|| describe(&error))
     })
 }
 

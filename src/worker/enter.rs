@@ -37,7 +37,7 @@ impl fmt::Display for Token {
 }
 
 /// The first message on the control socket. With it come the read end of the orders, the write end of the
-/// reports, and for a worker the board, and perhaps a stdin.
+/// reports, and for a worker the socket for handles, the board, and perhaps a stdin.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) token: Token,
@@ -160,12 +160,12 @@ pub(super) fn begin(control: OwnedFd, maker: Option<Maker>) -> ! {
     if setup.role == Role::Forkserver {
         forkserver::serve(pipes)
     }
-    let board = next();
+    let (handles, board) = (next(), next());
     if let Some(stdin) = descriptors.next() {
         os::become_stdin(stdin).unwrap_or_else(|error| give_up("take its stdin", &error));
     }
     os::notice_forks().unwrap_or_else(|error| give_up("notice forks", &error));
-    serve(pipes, &board, setup.outlives)
+    serve(pipes, handles, &board, setup.outlives)
 }
 
 #[expect(unsafe_code, reason = "the environment is changed while there is one thread")]

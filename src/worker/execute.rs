@@ -2,17 +2,18 @@
 //!
 //! 1. An element is begun on the board before any of its code runs, so that a crash is laid to the right one.
 //! 2. What is finished and not sent yet stands on the board too, so that a crash takes no finished result along.
-//! 3. An element whose time was over fails, whatever it comes to; a worker that is condemned goes no further.
+//! 3. A result that has handles is sent at once, as the last of its reply: the board cannot keep descriptors.
+//! 4. An element whose time was over fails, whatever it comes to; a worker that is condemned goes no further.
 
 use std::io;
 
 use super::context::Context;
 use crate::os::{self, Board, Finish, SLOTS, monotonic_ns};
 use crate::task::Task;
-use crate::wire::{CallHead, Failure, Records, Reply, failed_record, put_record};
+use crate::wire::{CallHead, Failure, Fd, Luggage, Records, Reply, failed_record, put_record};
 
-/// Sends one reply with its records.
-pub(crate) type Send<'a> = &'a mut dyn FnMut(Reply, Vec<u8>) -> io::Result<()>;
+/// Sends one reply with its records, and the handles of the last of them.
+pub(crate) type Send<'a> = &'a mut dyn FnMut(Reply, Vec<u8>, Vec<Fd>) -> io::Result<()>;
 
 /// A call as its worker gets it.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct Order<'a> {
     pub(crate) task: Result<Task, String>,
     /// One record an element.
     pub(crate) payload: &'a [u8],
+    pub(crate) luggage: Luggage,
     /// The pool keeps an eye on each element.
     pub(crate) watched: bool,
     /// The most bytes of a result.
@@ -34,6 +36,8 @@ struct Results<'a> {
     started_ns: u64,
     max: usize,
     out: Vec<u8>,
+    /// Those of the last element in `out`; before that has run, of its arguments.
+    handles: Vec<Fd>,
     /// Elements in `out`, and those that were sent before.
     pending: u32,
     sent: u32,
@@ -45,22 +49,23 @@ struct Results<'a> {
 /// # Errors
 ///
 /// That of `send`, or that the worker is condemned.
-pub(crate) fn execute(context: &Context, order: &Order<'_>, send: Send<'_>) -> io::Result<()> {
+pub(crate) fn execute(context: &Context, mut order: Order<'_>, send: Send<'_>) -> io::Result<()> {
     let (call, board) = (order.head, &context.board);
     let slot = usize::from(call.slot);
     if slot >= SLOTS || !board.start(slot, call.call) {
         return Ok(());
     }
     context.runs(slot);
-    let mut results = Results::new(order, board);
+    let mut results = Results::new(&order, board);
     let mut records = Records::new(order.payload);
     for number in 1..=call.elements {
         board.begin(slot, number, order.watched.then(monotonic_ns));
         let start = results.out.len();
         let cancelled = number > 1 && board.is_cancelled(slot);
         let record = records.next().map(|record| record.bytes);
-        if let Err(failure) = one(&order.task, record, cancelled, &mut results.out) {
-            failed_record(&mut results.out, &failure);
+        order.luggage.take(number - 1, &mut results.handles);
+        if let Err(failure) = one(&order.task, record, cancelled, &mut results) {
+            results.fail(start, &failure);
         }
         if order.watched {
             results.finish(board.finish(slot, number), start)?;
@@ -79,14 +84,15 @@ fn one(
     task: &Result<Task, String>,
     record: Option<&[u8]>,
     cancelled: bool,
-    out: &mut Vec<u8>,
+    results: &mut Results<'_>,
 ) -> Result<(), Failure> {
     let task = task.as_ref().map_err(|why| Failure::Foreign(why.clone()))?;
     let input = record.ok_or_else(|| Failure::Decode("the payload ends before the element".into()))?;
     if cancelled {
         return Err(Failure::Cancelled);
     }
-    let called = put_record(out, |out| task.call(input, out));
+    let Results { out, handles, .. } = results;
+    let called = put_record(out, |out| task.call(input, handles, out));
     leave_if_forked();
     called
 }
@@ -103,8 +109,9 @@ impl<'a> Results<'a> {
     fn new(order: &Order<'_>, board: &'a Board) -> Self {
         let (call, max) = (order.head, order.max);
         let started_ns = monotonic_ns();
+        let (out, handles) = (Vec::new(), Vec::new());
         let results =
-            Self { call, board, started_ns, max, out: Vec::new(), pending: 0, sent: 0, outgrown: false };
+            Self { call, board, started_ns, max, out, handles, pending: 0, sent: 0, outgrown: false };
         results.open();
         results
     }
@@ -115,13 +122,19 @@ impl<'a> Results<'a> {
         }
     }
 
+    /// Puts a failure in place of what was appended from `start` on.
+    fn fail(&mut self, start: usize, failure: &Failure) {
+        self.out.truncate(start);
+        self.handles.clear();
+        failed_record(&mut self.out, failure);
+    }
+
     /// What becomes of the watched element whose record was appended at `start`.
     fn finish(&mut self, finish: Finish, start: usize) -> io::Result<()> {
         match finish {
             Finish::InTime => Ok(()),
             Finish::Late => {
-                self.out.truncate(start);
-                failed_record(&mut self.out, &Failure::TimedOut);
+                self.fail(start, &Failure::TimedOut);
                 Ok(())
             }
             Finish::Condemned => Err(io::Error::new(io::ErrorKind::Interrupted, "the pool ends this worker")),
@@ -132,17 +145,16 @@ impl<'a> Results<'a> {
     fn added(&mut self, mut start: usize, last: bool, send: Send<'_>) -> io::Result<()> {
         let size = self.out.len() - start;
         if size > self.max {
-            self.out.truncate(start);
-            failed_record(&mut self.out, &Failure::TooLarge { size });
+            self.fail(start, &Failure::TooLarge { size });
         }
         if self.out.len() > Board::room() && self.pending > 0 {
-            let latest = self.out.split_off(start);
+            let latest = (self.out.split_off(start), std::mem::take(&mut self.handles));
             self.flush(false, send)?;
-            self.out = latest;
+            (self.out, self.handles) = latest;
             start = 0;
         }
         self.pending += 1;
-        if last || self.out.len() > Board::room() {
+        if last || !self.handles.is_empty() || self.out.len() > Board::room() {
             return self.flush(last, send);
         }
         self.board.add_result(start, &self.out[start..]);
@@ -157,8 +169,9 @@ impl<'a> Results<'a> {
             last,
             outgrown: self.outgrown && last,
             elapsed_ns: monotonic_ns().saturating_sub(self.started_ns),
+            handles: u8::try_from(self.handles.len()).expect("a value has at most MOST_HANDLES"),
         };
-        send(reply, std::mem::take(&mut self.out))?;
+        send(reply, std::mem::take(&mut self.out), std::mem::take(&mut self.handles))?;
         self.sent += self.pending;
         self.pending = 0;
         self.open();

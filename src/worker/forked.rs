@@ -4,16 +4,16 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::answers::Answers;
 use super::context::{Context, Worker};
 use super::enter::give_up;
 use super::execute::leave_if_forked;
 use super::identity::become_known_as;
 use super::preload;
-use super::serve::write;
 use super::shape::Shape;
 use crate::os::{self, Board, Maker};
 use crate::task;
-use crate::wire::{Configure, Duty, Failure, Reply, Report, failed_record, put_record};
+use crate::wire::{Configure, Duty, Failure, Fd, Records, Reply, Report, failed_record, put_record};
 
 /// What the child is to be.
 #[derive(Debug)]
@@ -23,17 +23,17 @@ pub(crate) struct Forked<'a> {
     pub(crate) configure: &'a Configure,
     pub(crate) shape: Shape<'a>,
     pub(crate) stdin: Option<OwnedFd>,
-    pub(crate) reports: OwnedFd,
+    pub(crate) answers: Answers,
 }
 
 impl Forked<'_> {
     /// Runs the job, which appends what came of it, and ends this process.
     ///
     /// What the program has registered for its end is the parent's affair, and does not run.
-    pub(crate) fn live(mut self, job: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>) -> ! {
+    pub(crate) fn live(mut self, job: impl FnOnce(&mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>) -> ! {
         self.settle();
-        let mut out = Vec::new();
-        let mut came = put_record(&mut out, job);
+        let (mut out, mut handles) = (Vec::new(), Vec::new());
+        let mut came = put_record(&mut out, |out| job(&mut handles, out));
         leave_if_forked();
         if came.is_ok() && out.len() > self.configure.max_frame {
             came = Err(Failure::TooLarge { size: out.len() });
@@ -41,11 +41,29 @@ impl Forked<'_> {
         }
         if let Err(failure) = &came {
             failed_record(&mut out, failure);
+            handles.clear();
         }
-        let reply = Reply { call: 1, slot: 0, elements: 1, last: true, outgrown: false, elapsed_ns: 0 };
-        let _nobody_listens = write(&self.reports, &Report::Reply(reply), out);
+        let failed = self.answer(out, &handles);
         let _nowhere_to_write = (std::io::stdout().flush(), std::io::stderr().flush());
-        os::leave_at_once(i32::from(came.is_err()))
+        os::leave_at_once(i32::from(failed))
+    }
+
+    /// Tells what came of it; true if that is a failure.
+    fn answer(&self, mut out: Vec<u8>, handles: &[Fd]) -> bool {
+        let count = u8::try_from(handles.len()).expect("a value has at most MOST_HANDLES");
+        let mut reply = Reply {
+            call: 1,
+            slot: 0,
+            elements: 1,
+            last: true,
+            outgrown: false,
+            elapsed_ns: 0,
+            handles: count,
+        };
+        self.answers.send_ahead(handles, &mut reply, &mut out);
+        let failed = Records::new(&out).any(|record| record.failed);
+        let _nobody_listens = self.answers.report(&Report::Reply(reply), out);
+        failed
     }
 
     /// Makes this process what it is to be. Whatever cannot be is told where its stderr goes.
@@ -81,7 +99,7 @@ impl Forked<'_> {
             && let Err(breach) = super::confine::confine(sandbox)
         {
             let failed = Report::SandboxFailed { part: breach.part.to_string(), cause: breach.cause };
-            let _nobody_listens = write(&self.reports, &failed, Vec::new());
+            let _nobody_listens = self.answers.report(&failed, Vec::new());
             os::leave_at_once(1)
         }
     }

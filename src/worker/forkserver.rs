@@ -15,10 +15,11 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
+use super::answers::write;
 use super::enter::{begin, give_up};
 use super::identity::become_known_as;
 use super::preload;
-use super::serve::{Orders, Pipes, configuration, write};
+use super::serve::{Orders, Pipes, configuration};
 use super::shape::Shape;
 use crate::error::Error;
 use crate::os::{self, Child, Maker, Title};

@@ -1,6 +1,7 @@
 //! The child's side: from the first instruction before `main` to the last task. Blocking throughout; there is no
 //! tokio on the serving path.
 
+mod answers;
 #[cfg(feature = "sandbox")]
 mod confine;
 mod context;
@@ -19,6 +20,7 @@ mod start_method;
 pub use confine::{Held, Hold, sandbox};
 pub use context::{Worker, current, is_cancelled, state};
 
+pub(crate) use answers::Answers;
 pub(crate) use context::{Context, depth};
 #[cfg(fuzzing)]
 pub(crate) use enter::confirms;

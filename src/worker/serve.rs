@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use tokio_util::codec::Decoder as _;
 
+use super::answers::{Answers, write};
 use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
-use super::execute::{self, Send, execute, leave_if_forked};
+use super::execute::{self, execute, leave_if_forked};
 use super::identity::become_known_as;
 use super::preload;
 use crate::os::{self, Board, Image, Maker, Resident};
 use crate::task::{self, State, Task};
 use crate::wire::{
-    Codec, Configure, Duty, Frame, Initializer, LARGEST_MAX, Order, PROTOCOL, Records, Report, Run, TaskRef,
-    codec, split,
+    Codec, Configure, Duty, Initializer, LARGEST_MAX, Order, PROTOCOL, Records, Report, Run, TaskRef, codec,
+    split,
 };
 
 /// What connects this process with the one that it works for.
@@ -46,7 +47,7 @@ struct Polling {
 /// What the loop works with.
 struct Server {
     orders: Orders,
-    reports: OwnedFd,
+    answers: Answers,
     /// What its end hangs on, until there is a thread that holds it.
     lifeline: Option<(OwnedFd, Arc<Maker>)>,
     tasks: Vec<Result<Task, String>>,
@@ -56,13 +57,14 @@ struct Server {
 /// Serves until the pool has no more orders, then exits.
 ///
 /// A process that may outlive its parent has no lifeline.
-pub(super) fn serve(pipes: Pipes, board: &OwnedFd, outlives: bool) -> ! {
+pub(super) fn serve(pipes: Pipes, handles: OwnedFd, board: &OwnedFd, outlives: bool) -> ! {
     let Pipes { control, maker, orders, reports } = pipes;
     let maker = Arc::new(maker);
     let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
+    let answers = Answers { reports, handles };
     let lifeline = (!outlives).then(|| (control, Arc::clone(&maker)));
-    let mut server = Server { orders: Orders::new(orders), reports, lifeline, tasks: Vec::new(), max: 0 };
-    let (configure, arguments) = configuration(&mut server.orders, &server.reports, &maker);
+    let mut server = Server { orders: Orders::new(orders), answers, lifeline, tasks: Vec::new(), max: 0 };
+    let (configure, arguments) = configuration(&mut server.orders, &server.answers.reports, &maker);
     become_known_as(configure.identity.clone(), Some(maker));
     server.configured(&configure, board, arguments)
 }
@@ -155,7 +157,7 @@ impl Server {
         if configure.duty == Duty::Process {
             self.run_once(&context)
         }
-        let reported = self.report(&Report::Ready, Vec::new());
+        let reported = self.answers.report(&Report::Ready, Vec::new());
         self.tie();
         match reported.and_then(|()| self.obey(&context)) {
             Ok(()) => std::process::exit(0),
@@ -177,7 +179,7 @@ impl Server {
 
     /// Ends a worker that is not as it should be.
     fn failed(&mut self, report: &Report) -> ! {
-        let _parent_gone = self.report(report, Vec::new());
+        let _parent_gone = self.answers.report(report, Vec::new());
         std::process::exit(1)
     }
 
@@ -194,7 +196,7 @@ impl Server {
     /// A `Process`: one call and the end, whether or not anybody still wants to hear of it.
     fn run_once(mut self, context: &Context) -> ! {
         task::print_panics();
-        let _nobody_listens = self.report(&Report::Ready, Vec::new());
+        let _nobody_listens = self.answers.report(&Report::Ready, Vec::new());
         self.tie();
         let (run, payload) = match self.orders.next() {
             Ok(Some((Order::Run(run), payload))) => (run, payload),
@@ -202,11 +204,9 @@ impl Server {
             // The parent has ended in the middle of a call that was too long for the pipe.
             Ok(None) | Err(_) => os::leave_at_once(os::LIFELINE_LOST),
         };
-        let (task, reports) = (self.task(&run.task), &self.reports);
         let mut failed = false;
-        let _nobody_listens = self::run(context, &run, task, &payload, self.max, &mut |reply, records| {
-            failed |= Records::new(&records).any(|record| record.failed);
-            write(reports, &Report::Reply(reply), records)
+        let _nobody_listens = self.run_task(context, &run, &payload, |records| {
+            failed |= Records::new(records).any(|record| record.failed);
         });
         // What the program has registered for its end runs, and what it has printed is written.
         std::process::exit(i32::from(failed))
@@ -215,7 +215,7 @@ impl Server {
     fn obey(&mut self, context: &Context) -> io::Result<()> {
         while let Some((order, payload)) = self.orders.next()? {
             match order {
-                Order::Run(run) => self.run_task(context, &run, &payload)?,
+                Order::Run(run) => self.run_task(context, &run, &payload, |_| ())?,
                 Order::Stop => return Ok(()),
                 Order::Configure(_) => give_up("go on", &"it was configured twice"),
             }
@@ -224,10 +224,21 @@ impl Server {
         Err(io::ErrorKind::BrokenPipe.into())
     }
 
-    fn run_task(&mut self, context: &Context, run: &Run, payload: &[u8]) -> io::Result<()> {
-        let (task, reports) = (self.task(&run.task), &self.reports);
-        self::run(context, run, task, payload, self.max, &mut |reply, records| {
-            write(reports, &Report::Reply(reply), records)
+    /// Runs a call, and shows the records of its results before they are sent.
+    fn run_task(
+        &mut self,
+        context: &Context,
+        run: &Run,
+        payload: &[u8],
+        mut show: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
+        let (task, luggage) = (self.task(&run.task), self.answers.luggage(&run.handles)?);
+        let order =
+            execute::Order { head: run.head, task, payload, luggage, watched: run.watched, max: self.max };
+        execute(context, order, &mut |mut reply, mut records, handles| {
+            self.answers.send_ahead(&handles, &mut reply, &mut records);
+            show(&records);
+            self.answers.report(&Report::Reply(reply), records)
         })
     }
 
@@ -248,27 +259,6 @@ impl Server {
             }
         }
     }
-
-    fn report(&mut self, report: &Report, payload: Vec<u8>) -> io::Result<()> {
-        write(&self.reports, report, payload)
-    }
-}
-
-fn run(
-    context: &Context,
-    run: &Run,
-    task: Result<Task, String>,
-    payload: &[u8],
-    max: usize,
-    send: Send<'_>,
-) -> io::Result<()> {
-    execute(context, &execute::Order { head: run.head, task, payload, watched: run.watched, max }, send)
-}
-
-pub(super) fn write(reports: &OwnedFd, report: &Report, payload: Vec<u8>) -> io::Result<()> {
-    let frame = Frame::new(report, payload.into());
-    os::write_all(reports, &frame.head)?;
-    os::write_all(reports, &frame.body)
 }
 
 impl Orders {

@@ -1,14 +1,16 @@
 //! Pools whose workers are copies of the program as it was when the pool was made.
 
 use std::collections::BTreeSet;
+use std::io::{PipeReader, Read as _, Write as _, pipe};
 use std::sync::OnceLock;
 
-use multiprocess::{Error, Exit, Process, ProcessPool, StartMethod, worker};
+use multiprocess::{Error, Exit, Handle, Process, ProcessPool, StartMethod, worker};
 
 super::cases!(
     tasks_find_what_the_program_had_made,
     a_worker_that_dies_is_replaced_by_another_copy,
     a_pool_has_a_preload_too,
+    handles_travel_to_copies_and_back,
     a_second_thread_is_the_end_of_it,
     a_second_pool_is_told_of_the_threads_of_the_first,
     the_death_of_what_was_forked_first_breaks_the_pool_and_no_task_hangs,
@@ -55,6 +57,22 @@ fn a_worker_that_dies_is_replaced_by_another_copy() {
         other => panic!("{other:?}"),
     }
     assert_eq!(pool.blocking_apply(look_up, (0,)).expect(RUNS), Some(5));
+    pool.blocking_shutdown().expect("it ends");
+}
+
+fn handles_travel_to_copies_and_back() {
+    let pool = pool(2);
+    let input = (0..50_u8).map(|number| {
+        let (reader, mut writer) = pipe().expect("there are descriptors left");
+        writer.write_all(&[number]).expect("a pipe has room for it");
+        Handle::new(reader)
+    });
+    let back = pool.blocking_map(|pipe: Handle<PipeReader>| pipe, input).expect(RUNS);
+    for (expected, mut pipe) in (0..50).zip(back) {
+        let mut number = [0];
+        pipe.read_exact(&mut number).expect("there is a number in it");
+        assert_eq!(number, [expected]);
+    }
     pool.blocking_shutdown().expect("it ends");
 }
 

@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{PipeReader, PipeWriter, Read as _, Seek as _, Write as _, pipe, read_to_string};
 use std::rc::Rc;
 use std::time::Duration;
 
 use multiprocess::{
-    Context, Error, Limit, Process, StartMethod, Stdio, active_children, current_process, parent_process,
+    Context, Error, Handle, Limit, Process, StartMethod, Stdio, active_children, current_process,
+    parent_process,
 };
 
 use super::support::foreign::at_exit;
@@ -35,6 +36,9 @@ super::cases!(
     one_that_was_dropped_does_not_wait_for_a_reader,
     a_large_value_comes_back,
     a_value_that_is_too_large_is_an_error,
+    a_copy_gives_handles_back,
+    a_forked_function_takes_handles_and_gives_some_back,
+    a_forked_function_can_let_go_of_its_handles,
     streams_environment_and_directory_are_as_they_were_ordered,
     options_that_cannot_be_are_refused,
     what_the_program_has_registered_for_its_end_runs_only_here,
@@ -250,7 +254,7 @@ fn the_children_of_the_parent_are_not_those_of_the_copy() {
 
 // C007
 fn a_join_that_takes_too_long_can_be_taken_up_again() {
-    let (mut reader, writer) = std::io::pipe().expect("a pipe can be made");
+    let (mut reader, writer) = pipe().expect("a pipe can be made");
     let process = Process::builder().stdin(Stdio::piped()).fork(|| {
         let mut byte = [0];
         std::io::stdin().read_exact(&mut byte).expect("a byte comes");
@@ -281,7 +285,7 @@ fn one_that_was_dropped_is_reaped_by_the_next() {
 }
 
 fn one_that_was_dropped_does_not_wait_for_a_reader() {
-    let (mut reader, writer) = std::io::pipe().expect("a pipe can be made");
+    let (mut reader, writer) = pipe().expect("a pipe can be made");
     let dropped = Process::fork(move || {
         let _open = &writer;
         vec![1_u8; 16 << 20]
@@ -302,6 +306,53 @@ fn a_value_that_is_too_large_is_an_error() {
     let error = process.blocking_join().expect_err("it does not fit");
     assert!(matches!(error, Error::TooLarge { max: 1_000, .. }), "{error:?}");
     assert_eq!(process.exit_code(), Some(1));
+}
+
+fn a_copy_gives_handles_back() {
+    let process = Process::fork(|| {
+        let (reader, mut writer) = pipe().expect("there are descriptors left");
+        writer.write_all(b"from the copy").expect("a pipe has room for it");
+        (7, Handle::new(reader))
+    });
+    let process = process.expect("there is one thread");
+    let (seven, reader) = process.blocking_join().expect(RUNS);
+    assert_eq!(seven, 7);
+    assert_eq!(read_to_string(reader.into_inner()).expect("it is text"), "from the copy");
+}
+
+fn a_forked_function_can_let_go_of_its_handles() {
+    fn let_go(writer: Handle<PipeWriter>, mut wait: Handle<PipeReader>) {
+        drop(writer);
+        wait.read_exact(&mut [0]).expect("it is told to go on");
+    }
+    let ((mut reader, writer), (wait, mut go_on)) =
+        (pipe().expect("there are descriptors left"), pipe().expect("there are descriptors left"));
+    let process = Process::builder().start_method(StartMethod::Fork);
+    let process =
+        process.spawn(let_go, (Handle::new(writer), Handle::new(wait))).expect("there is one thread");
+    assert_eq!(reader.read(&mut [0]).expect("it can be read"), 0, "nobody has the other end");
+    go_on.write_all(&[1]).expect("it waits");
+    process.blocking_join().expect(RUNS);
+}
+
+fn a_forked_function_takes_handles_and_gives_some_back() {
+    fn answer(mut heard: Handle<PipeReader>, said: Handle<PipeWriter>) -> (String, Handle<PipeWriter>) {
+        let mut text = String::new();
+        heard.read_to_string(&mut text).expect("it is text");
+        (text, said)
+    }
+    let ((heard, mut say), (hear, said)) =
+        (pipe().expect("there are descriptors left"), pipe().expect("there are descriptors left"));
+    say.write_all(b"to the copy").expect("a pipe has room for it");
+    drop(say);
+    let process = Process::builder().start_method(StartMethod::Fork);
+    let process =
+        process.spawn(answer, (Handle::new(heard), Handle::new(said))).expect("there is one thread");
+    let (text, mut said) = process.blocking_join().expect(RUNS);
+    assert_eq!(text, "to the copy");
+    said.write_all(b"and back").expect("a pipe has room for it");
+    drop(said);
+    assert_eq!(read_to_string(hear).expect("nobody else has the other end"), "and back");
 }
 
 fn streams_environment_and_directory_are_as_they_were_ordered() {
@@ -337,15 +388,15 @@ fn what_the_program_has_registered_for_its_end_runs_only_here() {
     let process = Process::builder().stdout(Stdio::piped()).fork(|| println!("hello"));
     let process = process.expect("there is one thread");
     process.blocking_join().expect(RUNS);
-    let told = std::io::read_to_string(process.take_stdout().expect("it is a pipe")).expect("it is text");
+    let told = read_to_string(process.take_stdout().expect("it is a pipe")).expect("it is text");
     assert_eq!(told, "hello\n");
 }
 
 // C005
 fn a_daemon_ends_with_its_parent_and_another_does_not() {
     for daemon in [true, false] {
-        let (mut reader, writer) = std::io::pipe().expect("a pipe can be made");
-        let (their_end, our_end) = std::io::pipe().expect("a pipe can be made");
+        let (mut reader, writer) = pipe().expect("a pipe can be made");
+        let (their_end, our_end) = pipe().expect("a pipe can be made");
         let parent = Process::fork(|| {
             let child = Process::builder().daemon(daemon).fork(|| {
                 drop(reader.try_clone());

@@ -28,6 +28,7 @@ pub struct Reply {
     pub last: u8,
     pub outgrown: u8,
     pub elapsed_ns: u64,
+    pub handles: u8,
     /// What stands behind the message.
     pub records: Vec<u8>,
 }
@@ -36,7 +37,8 @@ impl Reply {
     /// The right reply of the task that runs, with one small number as its result.
     pub fn honest(result: u8) -> Self {
         let Running { call, slot } = running();
-        Self { call, slot, elements: 1, last: 1, outgrown: 0, elapsed_ns: 1_000, records: record(&[result]) }
+        let records = record(&[result]);
+        Self { call, slot, elements: 1, last: 1, outgrown: 0, elapsed_ns: 1_000, handles: 0, records }
     }
 
     pub fn frame(&self) -> Vec<u8> {
@@ -47,6 +49,7 @@ impl Reply {
         message.push(self.last);
         message.push(self.outgrown);
         message.extend(varint(self.elapsed_ns));
+        message.push(self.handles);
         message.extend(&self.records);
         frame(&message)
     }

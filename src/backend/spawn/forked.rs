@@ -5,14 +5,15 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio_util::codec::Decoder as _;
 
+use super::parcel::receive;
 use crate::backend::{End, Profile, Streams};
 use crate::error::{Error, Exit, Result};
 use crate::os::{self, Child, Killer, OomKills, SIGKILL};
-use crate::wire::{Codec, Failure, Records, Report, codec, split};
-use crate::worker::{self, Shape};
+use crate::wire::{Codec, Failure, Fd, Parcel, Records, Report, codec, split};
+use crate::worker::{self, Answers, Shape};
 
 /// A child that was forked and not waited for yet. Dropping it kills and reaps it.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Forked {
     child: Child,
     /// Nothing once nobody wants to hear of it.
     reports: Option<OwnedFd>,
+    /// Where the handles of its result come from.
+    handles: OwnedFd,
     codec: Codec,
     buffer: BytesMut,
     heard: Heard,
@@ -30,7 +33,7 @@ pub(crate) struct Forked {
 enum Heard {
     Nothing,
     /// The one record of its result.
-    Result(Bytes),
+    Result(Parcel),
     /// Why it did not even come to its function.
     #[cfg_attr(
         not(feature = "sandbox"),
@@ -46,7 +49,7 @@ enum Heard {
 pub(crate) struct Ended {
     pub(crate) end: End,
     /// The one record of its result, or why it did not even come to its function.
-    pub(crate) result: Option<Result<Bytes>>,
+    pub(crate) result: Option<Result<Parcel>>,
 }
 
 impl Forked {
@@ -58,23 +61,27 @@ impl Forked {
     pub(crate) fn start(
         profile: &Profile,
         streams: Streams,
-        job: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>,
+        job: impl FnOnce(&mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>,
     ) -> Result<Self> {
         // From now on a death may be laid to a kill.
         OomKills::of_this_process();
         let (reports, theirs) = os::pipe().map_err(|cause| Error::start("make its pipe", cause))?;
+        let pair = os::control_pair().map_err(|cause| Error::start("make its sockets", cause))?;
+        let (handles, their_handles) = pair;
         os::set_nonblocking(&reports).map_err(|cause| Error::start("make its pipe", cause))?;
         let parent = std::process::id();
         // What waits there would be written by both.
         let _nowhere_to_write = (io::stdout().flush(), io::stderr().flush());
         if let Some(child) = os::fork()? {
             let (codec, buffer) = (codec(profile.configure.max_frame), BytesMut::new());
-            return Ok(Self { child, reports: Some(reports), codec, buffer, heard: Heard::Nothing });
+            let reports = Some(reports);
+            return Ok(Self { child, reports, handles, codec, buffer, heard: Heard::Nothing });
         }
-        drop(reports);
+        drop((reports, handles));
+        let answers = Answers { reports: theirs, handles: their_handles };
         let Streams { stdin, stdout, stderr } = streams;
         let shape = Shape { stdout, stderr, env: &profile.env, current_dir: profile.current_dir.as_deref() };
-        let forked = worker::Forked { parent, configure: &profile.configure, shape, stdin, reports: theirs };
+        let forked = worker::Forked { parent, configure: &profile.configure, shape, stdin, answers };
         forked.live(job)
     }
 
@@ -123,35 +130,42 @@ impl Forked {
 
     /// Takes in what has come; false if nothing more can.
     fn listen(&mut self) -> bool {
-        let Some(reports) = &self.reports else { return false };
+        let Some(reports) = self.reports.take() else { return false };
         loop {
-            match os::read_into(reports, &mut self.buffer) {
+            match os::read_into(&reports, &mut self.buffer) {
                 Ok(1..) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.reports = Some(reports);
+                    return true;
+                }
                 Ok(0) | Err(_) => break,
             }
-            if let Err(why) = take(&mut self.codec, &mut self.buffer, &mut self.heard) {
+            if let Err(why) = self.take() {
                 self.heard = Heard::Broken(why);
                 self.child.killer().kill();
                 break;
             }
         }
-        self.reports = None;
         false
     }
-}
 
-/// Takes what is whole out of the buffer.
-fn take(codec: &mut Codec, buffer: &mut BytesMut, heard: &mut Heard) -> Result<(), String> {
-    let Some(frame) = codec.decode(buffer).map_err(|error| error.to_string())? else { return Ok(()) };
-    if !matches!(heard, Heard::Nothing) {
-        return Err("it answered twice".into());
+    /// Takes what is whole out of the buffer.
+    fn take(&mut self) -> Result<(), String> {
+        let frame = self.codec.decode(&mut self.buffer).map_err(|error| error.to_string())?;
+        let Some(frame) = frame else { return Ok(()) };
+        if !matches!(self.heard, Heard::Nothing) {
+            return Err("it answered twice".into());
+        }
+        self.heard = match split(&frame.freeze())? {
+            (Report::Reply(reply), records)
+                if reply.elements == 1 && Records::new(&records).are_exactly(1) =>
+            {
+                Heard::Result(receive(&self.handles, &reply, records)?)
+            }
+            #[cfg(feature = "sandbox")]
+            (Report::SandboxFailed { part, cause }, _) => Heard::Failed(Error::Sandbox { part, cause }),
+            (report, _) => return Err(format!("it sent {report:?} out of turn")),
+        };
+        Ok(())
     }
-    *heard = match split(&frame.freeze())? {
-        (Report::Reply(_), records) if Records::new(&records).are_exactly(1) => Heard::Result(records),
-        #[cfg(feature = "sandbox")]
-        (Report::SandboxFailed { part, cause }, _) => Heard::Failed(Error::Sandbox { part, cause }),
-        (report, _) => return Err(format!("it sent {report:?} out of turn")),
-    };
-    Ok(())
 }

@@ -13,16 +13,18 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Handle;
 use tokio_util::codec::Decoder as _;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Flushed, Outbox};
+use super::parcel::receive;
+use super::writer::Writer;
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, Vitals, WorkerId};
 use crate::error::Exit;
 use crate::os::{self, Board, Killer, OomKills, Rooted, Running, SIGKILL, Start, Stderr, background};
-use crate::wire::{Codec, Duty, Frame, Order, Records, Report, Run, codec, split};
+use crate::wire::{Codec, Duty, Frame, Order, Parcel, Records, Report, Run, codec, split};
 
 /// A worker that closes its pipe and does not end within this time is killed.
 const END_AFTER_CLOSING: Duration = Duration::from_millis(100);
@@ -37,9 +39,11 @@ pub(super) struct SpawnLink {
     may_close: bool,
     /// The worker ends when this does.
     control: OwnedFd,
-    orders: OwnedFd,
+    pub(super) orders: OwnedFd,
     /// The worker's end of that pipe. While it is open, writing raises no SIGPIPE, which may be at its default here.
     _orders_read: OwnedFd,
+    /// Handles go both ways over this, each before what announces it.
+    pub(super) handles: OwnedFd,
     outbox: Mutex<Outbox>,
     reports: OnceLock<Receiver>,
     inbox: Mutex<Inbox>,
@@ -50,7 +54,7 @@ pub(super) struct SpawnLink {
     events: Arc<dyn Events>,
     home: Arc<Home>,
     /// Told when the worker is gone, so that readers end whoever else holds the pipe.
-    gone: CancellationToken,
+    pub(super) gone: CancellationToken,
 }
 
 /// What the pool keeps of a worker that it starts, beside the pipe of its reports.
@@ -59,6 +63,7 @@ pub(super) struct Ends {
     pub(super) control: OwnedFd,
     pub(super) orders: OwnedFd,
     pub(super) orders_read: OwnedFd,
+    pub(super) handles: OwnedFd,
     pub(super) board: Board,
     /// Where that is captured.
     pub(super) stderr: Option<Arc<Stderr>>,
@@ -96,7 +101,7 @@ impl SpawnLink {
         home: Arc<Home>,
     ) -> Arc<Self> {
         let codec = codec(request.profile.configure.max_frame);
-        let Ends { control, orders, orders_read, board, stderr } = ends;
+        let Ends { control, orders, orders_read, handles, board, stderr } = ends;
         Arc::new(Self {
             worker: request.worker,
             pid,
@@ -106,6 +111,7 @@ impl SpawnLink {
             control,
             orders,
             _orders_read: orders_read,
+            handles,
             outbox: Mutex::default(),
             reports: OnceLock::new(),
             inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open }),
@@ -148,7 +154,7 @@ impl SpawnLink {
         }
     }
 
-    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -164,22 +170,23 @@ impl SpawnLink {
     }
 
     fn flush(self: &Arc<Self>, outbox: &mut Outbox) {
-        if !outbox.attended && outbox.flush(&self.orders) == Flushed::PipeIsFull {
+        if !outbox.attended && outbox.flush(&self.orders, &self.handles) != Flushed::All {
             outbox.attended = true;
-            let writer = Writer { link: Arc::clone(self), finished: false };
+            let writer = Writer::new(self);
             self.home.runtime().spawn(writer.run());
         }
     }
 
-    /// Writes what waits; `WouldBlock` while the pipe is full.
-    fn flush_rest(&self) -> io::Result<()> {
+    /// Writes what waits; `WouldBlock` while `full` is what it was.
+    pub(super) fn flush_rest(&self, full: Flushed) -> io::Result<Flushed> {
         let mut outbox = self.outbox();
-        match outbox.flush(&self.orders) {
-            Flushed::PipeIsFull => Err(io::ErrorKind::WouldBlock.into()),
+        match outbox.flush(&self.orders, &self.handles) {
             Flushed::All => {
                 outbox.attended = false;
-                Ok(())
+                Ok(Flushed::All)
             }
+            still if still == full => Err(io::ErrorKind::WouldBlock.into()),
+            other => Ok(other),
         }
     }
 
@@ -224,12 +231,18 @@ impl SpawnLink {
             let Some(frame) = frame else { return Ok(()) };
             match split(&frame.freeze())? {
                 (Report::Reply(reply), records) if Records::new(&records).are_exactly(reply.elements) => {
-                    self.events.reply(self.worker, reply, records)?;
+                    let parcel = receive(&self.handles, &reply, records)?;
+                    self.events.reply(self.worker, reply, parcel)?;
                 }
                 (Report::Reply(_), _) => return Err("it sent results that are no whole records".into()),
                 (report, _) => return Err(format!("it sent {report:?} out of turn")),
             }
         }
+    }
+
+    /// The worker is of no use any more, for this reason.
+    pub(super) fn distrust(&self, why: String) {
+        self.close_inbox(&mut self.inbox(), why);
     }
 
     /// The worker must not be trusted any more, or cannot be heard.
@@ -280,14 +293,14 @@ impl Link for SpawnLink {
             self.reports.get().expect("a link is known once it has begun").as_fd().try_clone_to_owned();
         if self.outbox().attended {
             // Whoever is to write may stand still with its runtime; two may write, one after the other.
-            runtime.spawn(Writer { link: Arc::clone(&self), finished: false }.run());
+            runtime.spawn(Writer::new(&self).run());
         }
         match pipe.and_then(|pipe| register(runtime, pipe)) {
             Ok(receiver) => {
                 let again = Some(Rooted::new(receiver));
                 drop(runtime.spawn(Reader { link: self, again }.run()));
             }
-            Err(error) => self.close_inbox(&mut self.inbox(), format!("its pipe cannot be watched: {error}")),
+            Err(error) => self.distrust(format!("its pipe cannot be watched: {error}")),
         }
     }
 
@@ -297,8 +310,10 @@ impl Link for SpawnLink {
 
     fn send(self: Arc<Self>, call: Call) {
         let mut outbox = self.outbox();
-        let run = Run { head: call.head, task: outbox.reference(call.task), watched: call.watched };
-        outbox.push(Frame::new(&Order::Run(run), call.records));
+        let Call { head, task, parcel: Parcel { records, luggage }, watched } = call;
+        let run = Run { head, task: outbox.reference(task), watched, handles: luggage.announced() };
+        outbox.push_luggage(luggage);
+        outbox.push(Frame::new(&Order::Run(run), records));
         self.flush(&mut outbox);
     }
 
@@ -352,7 +367,7 @@ impl Link for SpawnLink {
     }
 
     fn accuse(&self, why: String) {
-        self.close_inbox(&mut self.inbox(), why);
+        self.distrust(why);
     }
 
     fn ping(&self) {
@@ -409,49 +424,6 @@ impl Drop for Reader {
         let reading = self.link.inbox().state == InboxState::Open;
         if let (true, Ok(background)) = (reading, self.link.home.leave()) {
             Arc::clone(&self.link).attend(background);
-        }
-    }
-}
-
-/// Writes what a full pipe did not take.
-struct Writer {
-    link: Arc<SpawnLink>,
-    finished: bool,
-}
-
-impl Writer {
-    async fn run(mut self) {
-        let sender = self.link.orders.as_fd().try_clone_to_owned().and_then(Sender::from_owned_fd);
-        let Ok(sender) = sender.map(Rooted::new) else { return self.give_up() };
-        loop {
-            tokio::select! {
-                biased;
-                ready = sender.writable() => if ready.is_err() { return },
-                // Nobody makes room in the pipe any more, and its end is not told either.
-                () = self.link.gone.cancelled() => break,
-            }
-            if sender.try_io(|| self.link.flush_rest()).is_ok() {
-                break;
-            }
-        }
-        self.finished = true;
-    }
-
-    /// A worker that cannot be written to is of no use.
-    fn give_up(&mut self) {
-        self.finished = true;
-        self.link.outbox().close();
-        self.link.close_inbox(&mut self.link.inbox(), "its pipe cannot be watched".into());
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if os::forked() {
-            return;
-        }
-        if let (false, Ok(background)) = (self.finished, background()) {
-            background.spawn(Writer { link: Arc::clone(&self.link), finished: false }.run());
         }
     }
 }

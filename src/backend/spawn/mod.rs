@@ -5,9 +5,11 @@ mod forkserver;
 mod link;
 mod origin;
 mod outbox;
+mod parcel;
 mod process;
 mod running;
 mod start;
+mod writer;
 
 use std::sync::Arc;
 

@@ -8,12 +8,12 @@ use bytes::{Buf as _, Bytes};
 
 use crate::os;
 use crate::task::Task;
-use crate::wire::{Frame, TaskRef};
+use crate::wire::{Fd, Frame, Luggage, TaskRef};
 
 /// What the pipe did not take yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    waiting: VecDeque<Bytes>,
+    waiting: VecDeque<Waiting>,
     /// Somebody waits for room in the pipe and will go on.
     pub(super) attended: bool,
     /// The worker is gone, or told that nothing more will come.
@@ -23,11 +23,21 @@ pub(super) struct Outbox {
     pub(super) written: u64,
 }
 
+/// What goes out next.
+#[derive(Debug)]
+enum Waiting {
+    /// The handles of one element, on the socket for them. They stand before the frame that announces them.
+    Handles(Vec<Fd>),
+    /// A part of a frame, on the pipe.
+    Bytes(Bytes),
+}
+
 /// What a flush came to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flushed {
     All,
     PipeIsFull,
+    SocketIsFull,
 }
 
 impl Outbox {
@@ -42,22 +52,35 @@ impl Outbox {
         TaskRef::New { index, offset, fingerprint }
     }
 
+    /// Puts the handles of a frame in line, which then has to follow at once.
+    pub(super) fn push_luggage(&mut self, luggage: Luggage) {
+        if !self.closed {
+            self.waiting.extend(luggage.into_elements().map(Waiting::Handles));
+        }
+    }
+
     pub(super) fn push(&mut self, frame: Frame) {
         if self.closed {
             return;
         }
-        self.waiting.push_back(frame.head);
+        self.waiting.push_back(Waiting::Bytes(frame.head));
         if !frame.body.is_empty() {
-            self.waiting.push_back(frame.body);
+            self.waiting.push_back(Waiting::Bytes(frame.body));
         }
     }
 
-    /// Writes what the pipe takes. A pipe that is broken takes everything: the worker's end is told elsewhere.
-    pub(super) fn flush(&mut self, pipe: impl AsFd) -> Flushed {
-        while !self.waiting.is_empty() {
-            match self.write(&pipe) {
+    /// Writes what pipe and socket take. One that is broken takes everything: the worker's end is told elsewhere.
+    pub(super) fn flush(&mut self, pipe: impl AsFd, socket: impl AsFd) -> Flushed {
+        while let Some(first) = self.waiting.front() {
+            let (sent, full) = match first {
+                Waiting::Handles(handles) => {
+                    (pass(&socket, handles).map(|()| drop(self.waiting.pop_front())), Flushed::SocketIsFull)
+                }
+                Waiting::Bytes(_) => (self.write(&pipe), Flushed::PipeIsFull),
+            };
+            match sent {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::PipeIsFull,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return full,
                 Err(_) => self.close(),
             }
         }
@@ -70,11 +93,15 @@ impl Outbox {
     }
 
     fn write(&mut self, pipe: impl AsFd) -> io::Result<()> {
-        let parts: [IoSlice<'_>; 4] =
-            std::array::from_fn(|index| IoSlice::new(self.waiting.get(index).map_or(&[], |part| part)));
-        let mut written = os::write_some(pipe, &parts[..self.waiting.len().min(parts.len())])?;
+        let mut parts = [IoSlice::new(&[]); 4];
+        let mut filled = 0;
+        for (part, bytes) in parts.iter_mut().zip(self.waiting.iter().map_while(Waiting::bytes)) {
+            *part = IoSlice::new(bytes);
+            filled += 1;
+        }
+        let mut written = os::write_some(pipe, &parts[..filled])?;
         self.written += written as u64;
-        while let Some(first) = self.waiting.front_mut() {
+        while let Some(Waiting::Bytes(first)) = self.waiting.front_mut() {
             if written < first.len() {
                 first.advance(written);
                 break;
@@ -84,4 +111,22 @@ impl Outbox {
         }
         Ok(())
     }
+}
+
+impl Waiting {
+    fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Handles(_) => None,
+        }
+    }
+}
+
+/// Sends the handles of one element. If the kernel takes none, the worker is told so in their place, and only that element fails.
+fn pass(socket: impl AsFd, handles: &[Fd]) -> io::Result<()> {
+    let descriptors: Vec<_> = handles.iter().map(Fd::as_fd).collect();
+    os::pass(&socket, &descriptors).or_else(|error| {
+        let lasts = error.kind() == io::ErrorKind::WouldBlock || os::is_gone(&error);
+        if lasts { Err(error) } else { os::pass_none(&socket, handles.len()) }
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pool                                            worker
-//! pipes, board, control socket
+//! pipes, sockets, board
 //! token + descriptors ──control──┐
 //! posix_spawn /proc/self/exe ────┼──────────────► enters before main, checks, takes the descriptors
 //!                                └──────────────►
@@ -138,7 +138,9 @@ impl Unborn {
         OomKills::of_this_process();
         let (token, outlives) = (token()?, !profile.configure.identity.daemon);
         let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
-        let mut more = vec![memory.as_fd()];
+        let pair = os::control_pair().map_err(|cause| Error::start("make its sockets", cause))?;
+        let (handles, their_handles) = pair;
+        let mut more = vec![their_handles.as_fd(), memory.as_fd()];
         more.extend(streams.stdin.as_ref().map(OwnedFd::as_fd));
         let Pipes { control, their_control, orders, orders_read, reports } =
             Pipes::new(Setup { token, role: Role::Worker, outlives }, &more)?;
@@ -154,7 +156,11 @@ impl Unborn {
             stdout: streams.stdout,
             stderr: their_stderr,
         };
-        Ok(Self { ends: Ends { control, orders, orders_read, board, stderr: captured }, reports, launch })
+        Ok(Self {
+            ends: Ends { control, orders, orders_read, handles, board, stderr: captured },
+            reports,
+            launch,
+        })
     }
 }
 

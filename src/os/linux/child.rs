@@ -61,8 +61,17 @@ impl Drop for KillOnDrop {
 
 /// Watches on the current runtime whether a descriptor can be read.
 pub(crate) fn watch(descriptor: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    watch_for(descriptor, Interest::READABLE)
+}
+
+/// As `watch`, for room to write.
+pub(crate) fn watch_room(descriptor: OwnedFd) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    watch_for(Arc::new(descriptor), Interest::WRITABLE)
+}
+
+fn watch_for(descriptor: Arc<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     // SAFETY: the descriptor is open, always the same, and stays open as long as the registration, which holds a share of it.
-    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, interest) };
     Ok(registered?)
 }
 

@@ -15,8 +15,8 @@ use rustix::net::{
 };
 use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
-/// Descriptors that one message may carry.
-const MOST_DESCRIPTORS: usize = 8;
+/// Descriptors that one message may carry: those of one value, which has more than any message of the crate's own.
+const MOST_DESCRIPTORS: usize = 64;
 
 /// More answers than this are not taken at once from a worker that says more than it was asked.
 const MOST_ANSWERS: usize = 64;

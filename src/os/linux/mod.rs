@@ -13,6 +13,7 @@ mod memory;
 #[cfg(all(test, models))]
 mod models;
 mod oom;
+mod passing;
 mod pipe;
 mod random;
 #[cfg(feature = "sandbox")]
@@ -22,7 +23,7 @@ mod stderr;
 mod title;
 
 pub(crate) use board::{Board, SLOTS};
-pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch};
+pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch, watch_room};
 pub(crate) use clock::{monotonic_ns, time_worked};
 pub(crate) use control::{
     Maker, call_out, control_pair, hang_up, peek_stdin, receive, receive_now, send, send_waiting,
@@ -41,6 +42,7 @@ pub(crate) use launch::Launch;
 pub(crate) use lifeline::start_lifeline;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
+pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
 #[cfg(feature = "sandbox")]

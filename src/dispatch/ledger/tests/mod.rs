@@ -207,8 +207,15 @@ fn a_dishonest_reply_is_refused() {
     world.submit(3);
     let worker = world.ready[0];
     let call = world.oldest_call(worker).expect("it was sent").head;
-    let honest =
-        Reply { call: call.call, slot: call.slot, elements: 3, last: true, outgrown: false, elapsed_ns: 1 };
+    let honest = Reply {
+        call: call.call,
+        slot: call.slot,
+        elements: 3,
+        last: true,
+        outgrown: false,
+        elapsed_ns: 1,
+        handles: 0,
+    };
     let dishonest = [
         Reply { call: call.call + 1, ..honest },
         Reply { slot: call.slot + 1, ..honest },

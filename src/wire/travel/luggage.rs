@@ -1,0 +1,82 @@
+//! What travels beside a payload: the handles of its elements.
+
+use bytes::Bytes;
+
+use super::fd::Fd;
+
+/// A payload with the handles of its elements.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parcel {
+    /// One record an element.
+    pub(crate) records: Bytes,
+    pub(crate) luggage: Luggage,
+}
+
+/// Handles by the number of their element, counted from 0, in that order. Most elements have none and do not stand here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Luggage(Vec<(u32, Vec<Fd>)>);
+
+impl Parcel {
+    pub(crate) fn new(records: Vec<u8>, luggage: Luggage) -> Self {
+        Self { records: records.into(), luggage }
+    }
+}
+
+impl Luggage {
+    /// That of one element and no other.
+    pub(crate) fn of(element: u32, mut handles: Vec<Fd>) -> Self {
+        let mut luggage = Self::default();
+        luggage.add(element, &mut handles);
+        luggage
+    }
+
+    /// Adds that of an element, which stands behind all that were added before.
+    #[inline]
+    pub(crate) fn add(&mut self, element: u32, handles: &mut Vec<Fd>) {
+        if !handles.is_empty() {
+            self.0.push((element, std::mem::take(handles)));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many handles there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|(_, handles)| handles.len()).sum()
+    }
+
+    /// Takes the handles of an element out, which are there once, in place of those of the element before.
+    #[inline]
+    pub(crate) fn take(&mut self, element: u32, handles: &mut Vec<Fd>) {
+        if !self.0.is_empty() {
+            *handles = self.find(element).map(std::mem::take).unwrap_or_default();
+        }
+    }
+
+    fn find(&mut self, element: u32) -> Option<&mut Vec<Fd>> {
+        let place = self.0.binary_search_by_key(&element, |(element, _)| *element).ok()?;
+        Some(&mut self.0[place].1)
+    }
+
+    /// A share in the handles of so many elements behind the first `done`, which are counted from 0 again.
+    pub(crate) fn share(&self, done: u32, elements: u32) -> Self {
+        let shared =
+            self.0.iter().filter(|(element, _)| (done..done.saturating_add(elements)).contains(element));
+        Self(shared.map(|(element, handles)| (element - done, handles.clone())).collect())
+    }
+
+    /// The elements that have handles, and how many.
+    pub(crate) fn announced(&self) -> Vec<(u32, u8)> {
+        let count =
+            |handles: &Vec<Fd>| u8::try_from(handles.len()).expect("an element has at most MOST_HANDLES");
+        self.0.iter().map(|(element, handles)| (*element, count(handles))).collect()
+    }
+
+    /// The handles of one element after the other.
+    pub(crate) fn into_elements(self) -> impl Iterator<Item = Vec<Fd>> {
+        self.0.into_iter().map(|(_, handles)| handles)
+    }
+}
