@@ -12,10 +12,16 @@ mod memory;
 #[cfg(all(test, models))]
 mod models;
 mod oom;
+mod owner;
 mod pipe;
 mod random;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+#[cfg(not(models))]
+mod shared;
+#[cfg(models)]
+#[path = "shared_model.rs"]
+mod shared;
 mod slot;
 mod stderr;
 mod title;
@@ -39,12 +45,14 @@ pub(crate) use image::Image;
 pub(crate) use launch::Launch;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
+pub(crate) use owner::Owner;
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
 #[cfg(feature = "sandbox")]
 pub(crate) use sandbox::{
     Limit, Refused, forbid_dumps, forbid_new_privileges, is_needed_call, limit, refuse_calls, restrict_files,
 };
+pub(crate) use shared::{Shared, Word};
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
 pub(crate) use title::{Title, roomy_title};
