@@ -256,7 +256,8 @@ impl Lock {
     #[inline]
     fn acquire_at_once(&self) -> Option<LockGuard<'_>> {
         let owner = Owner::ourselves();
-        holder::take_at_once(self.word(), owner).then_some(LockGuard {
+        // Not `then_some`: a guard that is made and dropped releases the lock.
+        holder::take_at_once(self.word(), owner).then(|| LockGuard {
             lock: self,
             owner,
             taken: Taken::InOrder,
