@@ -4,6 +4,7 @@ mod pools;
 mod processes;
 #[path = "../support/mod.rs"]
 mod support;
+mod sync;
 
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::mpsc::channel;
@@ -26,7 +27,7 @@ macro_rules! cases {
 pub(crate) use cases;
 
 fn all() -> impl Iterator<Item = Case> {
-    processes::CASES.iter().chain(pools::CASES).copied()
+    processes::CASES.iter().chain(pools::CASES).chain(sync::CASES).copied()
 }
 
 fn main() -> ExitCode {
