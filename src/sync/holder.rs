@@ -31,6 +31,7 @@ impl Taken {
         if word & ABANDONED == 0 { Self::InOrder } else { Self::Abandoned }
     }
 
+    #[inline]
     fn bits(self) -> u64 {
         if self == Self::Abandoned { ABANDONED } else { 0 }
     }

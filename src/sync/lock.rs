@@ -78,6 +78,7 @@ impl Lock {
         Ok(Self(Arc::new(Shared::attach(KIND, WORDS, descriptors)?)))
     }
 
+    #[inline]
     fn word(&self) -> &Word {
         self.0.word(0)
     }

@@ -17,7 +17,7 @@ pub(super) const LISTENING: u64 = 1 << 63;
 pub(super) const WAITED_FOR: u64 = PARKED | LISTENING;
 
 /// How often one looks before one sleeps: what is held for a moment only is had sooner so.
-const SPINS: u32 = 100;
+const SPINS: u32 = 20;
 /// After so long one sees for the first time whether those one waits for live.
 const FIRST: Duration = Duration::from_millis(1);
 /// And so often in the long run.
@@ -38,6 +38,7 @@ impl Look {
 }
 
 /// Rings for those that have left their bit: for all of them, or for one that blocks a thread and all futures.
+#[inline]
 pub(super) fn ring(shared: &Shared, left: u64, parked: u32) {
     if left & WAITED_FOR != 0 {
         shared.ring(if left & PARKED == 0 { 0 } else { parked }, left & LISTENING != 0);

@@ -42,7 +42,7 @@ super::cases!(
 const RUNS: &str = "it has no reason to fail";
 
 /// How often a test does what it does often. `.ci/stress` sets it.
-const ROUNDS: &str = "MULTIPROCESS_TEST_FORK_ROUNDS";
+pub(crate) const ROUNDS: &str = "MULTIPROCESS_TEST_FORK_ROUNDS";
 
 fn rounds(unless_set: u32) -> u32 {
     std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(unless_set)

@@ -27,6 +27,7 @@ impl Owner {
     pub(crate) const MASK: u64 = (1 << (PID_BITS + START_BITS)) - 1;
 
     /// This process.
+    #[inline]
     pub(crate) fn ourselves() -> Self {
         match OURSELVES.load(Ordering::Relaxed) {
             0 => Self::look_up(),
@@ -48,11 +49,13 @@ impl Owner {
     }
 
     /// The owner that a word names, if it names one.
+    #[inline]
     pub(crate) fn of(word: u64) -> Option<Self> {
         Some(Self(word & Self::MASK)).filter(|owner| owner.0 != 0)
     }
 
     /// Its bits.
+    #[inline]
     pub(crate) fn bits(self) -> u64 {
         self.0
     }

@@ -116,6 +116,7 @@ impl Shared {
     }
 
     /// One of the words.
+    #[inline]
     pub(crate) fn word(&self, index: usize) -> &Word {
         assert!(index < self.words, "there is no such word");
         // SAFETY: it was just checked that the word lies within the mapping, behind the head, whose size keeps it aligned.
