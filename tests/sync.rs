@@ -538,7 +538,9 @@ fn the_action_runs_once_in_each_round_before_any_goes_on() {
     run(async {
         let rounds = Arc::new(AtomicU32::new(0));
         let its = Arc::clone(&rounds);
-        let barrier = Barrier::new(3).expect(RUNS).action(move || drop(its.fetch_add(1, Ordering::SeqCst)));
+        let barrier = Barrier::new(3).expect(RUNS).action(move || {
+            its.fetch_add(1, Ordering::SeqCst);
+        });
         for round in 1..=10 {
             let party = || async {
                 barrier.wait().await.expect("nobody breaks it");

@@ -30,9 +30,9 @@ type Action = Arc<dyn Fn() + Send + Sync>;
 ///
 /// fn main() -> multiprocess::Result<()> {
 ///     let barrier = Barrier::new(2)?;
-///     let process = Process::fork(|| barrier.blocking_wait())?;
+///     let process = Process::fork(|| barrier.blocking_wait().ok())?;
 ///     let index = barrier.blocking_wait()?;
-///     assert_eq!(index + process.blocking_join()??, 1, "one of them is 0, and the other is 1");
+///     assert_eq!(process.blocking_join()?, Some(1 - index), "one of them is 0, and the other is 1");
 ///     Ok(())
 /// }
 /// ```
@@ -78,7 +78,9 @@ impl Barrier {
     ///
     /// static ROUNDS: AtomicU32 = AtomicU32::new(0);
     ///
-    /// let barrier = multiprocess::Barrier::new(1)?.action(|| drop(ROUNDS.fetch_add(1, Ordering::Relaxed)));
+    /// let barrier = multiprocess::Barrier::new(1)?.action(|| {
+    ///     ROUNDS.fetch_add(1, Ordering::Relaxed);
+    /// });
     /// barrier.blocking_wait()?;
     /// barrier.blocking_wait()?;
     /// assert_eq!(ROUNDS.load(Ordering::Relaxed), 2);

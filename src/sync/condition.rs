@@ -33,14 +33,14 @@ use crate::error::{Error, Result};
 /// fn main() -> multiprocess::Result<()> {
 ///     let condition = Condition::new()?;
 ///     let guard = condition.blocking_acquire()?;
-///     let process = Process::fork(|| -> multiprocess::Result<()> {
-///         let _guard = condition.blocking_acquire()?;
+///     let process = Process::fork(|| {
+///         let guard = condition.blocking_acquire();
 ///         condition.notify();
-///         Ok(())
+///         guard.is_ok()
 ///     })?;
-///     let guard = guard.blocking_wait()?;
-///     drop(guard);
-///     process.blocking_join()?
+///     drop(guard.blocking_wait()?);
+///     assert!(process.blocking_join()?);
+///     Ok(())
 /// }
 /// ```
 #[derive(Clone)]
