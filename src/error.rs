@@ -191,6 +191,34 @@ pub enum Error {
         /// The name of the function.
         task: String,
     },
+    /// Memory that processes share could not be had, or what came over is no such thing.
+    #[error("cannot make {what} that processes share")]
+    Shared {
+        /// What was to be made: `a lock` and so on.
+        what: &'static str,
+        /// The error of the operating system.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// The process that held it has ended without giving it back, so that what it guards may be half done: an [`OwnerDied`](crate::OwnerDied) that was
+    /// passed on.
+    #[error("the process that held it has ended without giving it back")]
+    OwnerDied,
+    /// What was to be released is not acquired.
+    #[error("it cannot be released, since it is not acquired")]
+    NotAcquired,
+    /// What was to be released belongs to another process, thread or task.
+    #[error("it cannot be released, since it belongs to another process, thread or task")]
+    NotOwner,
+    /// A bounded semaphore has all its permits already.
+    #[error("the semaphore was released more often than it was acquired; it has {bound} permits")]
+    TooManyReleases {
+        /// How many it can have.
+        bound: u32,
+    },
+    /// The barrier was broken: by `abort`, by a time that was over, by the end of a process that waited, or by `reset` while others waited.
+    #[error("the barrier is broken")]
+    BrokenBarrier,
     /// An option has a value that it cannot have.
     #[error("option {option}: {why}")]
     Option {
@@ -217,6 +245,10 @@ impl Error {
     /// The cause of a worker's end that is no end: it was killed and does not go.
     pub(crate) fn still_there() -> Self {
         Self::start("end it", io::ErrorKind::TimedOut.into())
+    }
+
+    pub(crate) fn shared(what: &'static str, cause: io::Error) -> Self {
+        Self::Shared { what, cause: Arc::new(cause) }
     }
 
     pub(crate) fn start(step: &'static str, cause: io::Error) -> Self {

@@ -11,6 +11,7 @@ pub mod fuzzing;
 mod os;
 mod pool;
 mod process;
+mod sync;
 mod task;
 mod wait;
 mod wire;
@@ -25,6 +26,10 @@ pub use pool::{
 pub use process::{
     ActiveChild, CurrentProcess, Join, ParentProcess, Process, ProcessBuilder, Stdio, active_children,
     cpu_count, current_process, parent_process,
+};
+pub use sync::{
+    Acquired, Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, LockGuard, OwnerDied,
+    Permit, RLock, RLockGuard, Semaphore,
 };
 pub use task::{Arguments, Awaited, Fallible, InitFn, Outcome, Payload, Plain, TaskFn};
 pub use wire::{Handle, OnError, StartMethod};

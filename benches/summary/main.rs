@@ -13,6 +13,7 @@ mod roundtrip;
 mod sample;
 mod speedup;
 mod start;
+mod sync;
 
 use plan::{Amount, Plan};
 use report::Line;
@@ -20,7 +21,10 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 16] = [
+    ("lock_uncontended", sync::uncontended),
+    ("lock_contended", sync::contended),
+    ("event_wakeup", sync::wakeup),
     ("roundtrip_spawned", roundtrip::spawned),
     ("roundtrip_block_on", roundtrip::block_on),
     ("roundtrip_current_thread", roundtrip::current_thread),

@@ -4,9 +4,11 @@ mod pools;
 mod processes;
 #[path = "../support/mod.rs"]
 mod support;
+mod sync;
 
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use support::DEADLINE;
 use support::foreign::kill_if_there;
@@ -26,7 +28,7 @@ macro_rules! cases {
 pub(crate) use cases;
 
 fn all() -> impl Iterator<Item = Case> {
-    processes::CASES.iter().chain(pools::CASES).copied()
+    processes::CASES.iter().chain(pools::CASES).chain(sync::CASES).copied()
 }
 
 fn main() -> ExitCode {
@@ -76,11 +78,16 @@ fn output_of(name: &str) -> Option<Output> {
     let pid = child.id();
     let (tell, told) = channel();
     std::thread::spawn(move || tell.send(child.wait_with_output()));
-    let output = told.recv_timeout(DEADLINE).ok();
+    let output = told.recv_timeout(deadline()).ok();
     if output.is_none() {
         kill_if_there(pid);
     }
     output.map(|output| output.expect("its streams can be read"))
+}
+
+/// A case that does what it does much more often than usual may take long.
+fn deadline() -> Duration {
+    if std::env::var_os(sync::ROUNDS).is_some() { Duration::from_hours(1) } else { DEADLINE }
 }
 
 /// The name of each thread of this process.

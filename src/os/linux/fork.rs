@@ -15,6 +15,7 @@ use rustix::process::{Pid, setpgid};
 
 use super::child::Child;
 use super::launch::Unwatched;
+use super::owner::Owner;
 use crate::error::{Error, Result};
 
 /// A thread that has been joined may be seen for a moment longer.
@@ -25,6 +26,7 @@ static NOTICED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn note_fork() {
     FORKED.store(true, Ordering::Relaxed);
+    Owner::forget_ourselves();
 }
 
 /// From now on a child of this process that comes by `fork`, and does not become another program, knows it.

@@ -13,11 +13,17 @@ mod memory;
 #[cfg(all(test, models))]
 mod models;
 mod oom;
+mod owner;
 mod passing;
 mod pipe;
 mod random;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+#[cfg(not(models))]
+mod shared;
+#[cfg(models)]
+#[path = "shared_model.rs"]
+mod shared;
 mod slot;
 mod stderr;
 mod title;
@@ -42,6 +48,7 @@ pub(crate) use launch::Launch;
 pub(crate) use lifeline::start_lifeline;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
+pub(crate) use owner::Owner;
 pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
@@ -49,6 +56,7 @@ pub(crate) use random::random;
 pub(crate) use sandbox::{
     Limit, Refused, forbid_dumps, forbid_new_privileges, is_needed_call, limit, refuse_calls, restrict_files,
 };
+pub(crate) use shared::{Shared, Word};
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
 pub(crate) use title::{Title, roomy_title};

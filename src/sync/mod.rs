@@ -1,0 +1,26 @@
+//! Locks and the like in memory that processes share, with waiters in futures and on threads.
+
+mod actor;
+mod barrier;
+mod condition;
+mod died;
+mod event;
+mod holder;
+mod latch;
+mod lock;
+#[cfg(all(test, models))]
+mod models;
+mod permits;
+mod rlock;
+mod rounds;
+mod semaphore;
+mod sleepers;
+mod waiting;
+
+pub use barrier::Barrier;
+pub use condition::{Condition, ConditionGuard};
+pub use died::{Acquired, OwnerDied};
+pub use event::Event;
+pub use lock::{Lock, LockGuard};
+pub use rlock::{RLock, RLockGuard};
+pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
