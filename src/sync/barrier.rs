@@ -108,14 +108,12 @@ impl Barrier {
         Self { limit: Some(limit), ..self }
     }
 
-    /// The descriptors by which another process has it.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
-    pub(crate) fn into_fds(self) -> [Arc<OwnedFd>; 2] {
-        self.rounds.shared().descriptors()
+    /// The descriptors by which another process has it, and its limit; nothing if it has an action.
+    pub(crate) fn into_fds(self) -> Option<([Arc<OwnedFd>; 2], Option<Duration>)> {
+        self.action.is_none().then(|| (self.rounds.shared().descriptors(), self.limit))
     }
 
     /// The barrier behind descriptors that another process has sent, without an action.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn from_fds(descriptors: [Arc<OwnedFd>; 2], limit: Option<Duration>) -> io::Result<Self> {
         Ok(Self { rounds: Arc::new(Rounds::attach(descriptors)?), action: None, limit })
     }

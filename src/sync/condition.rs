@@ -87,13 +87,11 @@ impl Condition {
     }
 
     /// The descriptors by which another process has it: those of the lock, and its own.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn into_fds(self) -> [[Arc<OwnedFd>; 2]; 2] {
         [self.lock.into_fds(), self.sleepers.shared().descriptors()]
     }
 
     /// The condition behind descriptors that another process has sent.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn from_fds([lock, sleepers]: [[Arc<OwnedFd>; 2]; 2]) -> io::Result<Self> {
         Ok(Self { lock: Lock::from_fds(lock)?, sleepers: Arc::new(Sleepers::attach(sleepers)?) })
     }

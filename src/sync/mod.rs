@@ -15,6 +15,7 @@ mod rlock;
 mod rounds;
 mod semaphore;
 mod sleepers;
+mod travel;
 mod waiting;
 
 pub use barrier::Barrier;

@@ -67,13 +67,11 @@ impl RLock {
     }
 
     /// The descriptors by which another process has it.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn into_fds(self) -> [Arc<OwnedFd>; 2] {
         self.0.descriptors()
     }
 
     /// The lock behind descriptors that another process has sent.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn from_fds(descriptors: [Arc<OwnedFd>; 2]) -> io::Result<Self> {
         Ok(Self(Arc::new(Shared::attach(KIND, WORDS, descriptors)?)))
     }

@@ -69,13 +69,11 @@ impl Semaphore {
     }
 
     /// The descriptors by which another process has it.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn into_fds(self) -> [Arc<OwnedFd>; 2] {
         self.0.shared().descriptors()
     }
 
     /// The semaphore behind descriptors that another process has sent.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn from_fds(descriptors: [Arc<OwnedFd>; 2]) -> io::Result<Self> {
         Ok(Self(Arc::new(Permits::attach(descriptors)?)))
     }
@@ -273,13 +271,11 @@ impl BoundedSemaphore {
     }
 
     /// The descriptors by which another process has it.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn into_fds(self) -> [Arc<OwnedFd>; 2] {
         self.0.0.shared().descriptors()
     }
 
     /// The semaphore behind descriptors that another process has sent.
-    #[expect(dead_code, reason = "handles do not travel yet but by fork")]
     pub(crate) fn from_fds(descriptors: [Arc<OwnedFd>; 2]) -> io::Result<Self> {
         Ok(Self(Semaphore(Arc::new(Permits::attach(descriptors)?))))
     }

@@ -25,6 +25,18 @@ impl Fd {
     }
 }
 
+impl From<Arc<OwnedFd>> for Fd {
+    fn from(fd: Arc<OwnedFd>) -> Self {
+        Self(fd)
+    }
+}
+
+impl From<Fd> for Arc<OwnedFd> {
+    fn from(fd: Fd) -> Self {
+        fd.0
+    }
+}
+
 impl AsFd for Fd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
