@@ -6,7 +6,8 @@ mod processes;
 mod support;
 
 use std::process::{Command, ExitCode, Output, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 
 use support::DEADLINE;
 use support::foreign::kill_if_there;
@@ -81,6 +82,19 @@ fn output_of(name: &str) -> Option<Output> {
         kill_if_there(pid);
     }
     output.map(|output| output.expect("its streams can be read"))
+}
+
+/// A thread that runs, under its name, until what is given with it is dropped.
+pub(crate) fn another_thread() -> (Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = channel();
+    let (tell, told) = channel();
+    let runs = move || {
+        tell.send(()).expect("somebody listens");
+        let _dropped = stopped.recv();
+    };
+    let thread = std::thread::Builder::new().name("the-other".into()).spawn(runs).expect("it starts");
+    told.recv().expect("it says that it runs");
+    (stop, thread)
 }
 
 /// The name of each thread of this process.
