@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::BufRead as _;
 use std::process::Stdio;
+use std::sync::mpsc::channel;
 
 use multiprocess::{Builder, Error, Exit, ProcessPool, Processes, StartMethod, worker};
 use support::alone::{again, alone, is_alone};
@@ -89,14 +90,21 @@ async fn a_worker_has_no_socket_but_its_own() {
     end(pool).await;
 }
 
-async fn a_second_thread_fails_the_preload_and_is_named() {
-    let leaves_a_thread = || {
-        let parks = || loop {
+fn leave_a_thread() {
+    let (tell, told) = channel();
+    let parks = move || -> () {
+        // It has its name by now.
+        tell.send(()).expect("somebody listens");
+        loop {
             std::thread::park();
-        };
-        std::thread::Builder::new().name("straggler".into()).spawn(parks).map(drop).expect("it starts");
+        }
     };
-    let pool = builder(1).preload(leaves_a_thread, ()).build().expect("the pool starts");
+    std::thread::Builder::new().name("straggler".into()).spawn(parks).map(drop).expect("it starts");
+    told.recv().expect("it says that it runs");
+}
+
+async fn a_second_thread_fails_the_preload_and_is_named() {
+    let pool = builder(1).preload(leave_a_thread, ()).build().expect("the pool starts");
     let failed = pool.apply(|| 1, ()).await.expect_err("nothing can be forked");
     assert!(matches!(&failed, Error::Preload { cause } if cause.contains("straggler")), "{failed:?}");
     end(pool).await;

@@ -7,7 +7,8 @@ mod support;
 mod sync;
 
 use std::process::{Command, ExitCode, Output, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use support::DEADLINE;
@@ -88,6 +89,19 @@ fn output_of(name: &str) -> Option<Output> {
 /// A case that does what it does much more often than usual may take long.
 fn deadline() -> Duration {
     if std::env::var_os(sync::ROUNDS).is_some() { Duration::from_hours(1) } else { DEADLINE }
+}
+
+/// A thread that runs, under its name, until what is given with it is dropped.
+pub(crate) fn another_thread() -> (Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = channel();
+    let (tell, told) = channel();
+    let runs = move || {
+        tell.send(()).expect("somebody listens");
+        let _dropped = stopped.recv();
+    };
+    let thread = std::thread::Builder::new().name("the-other".into()).spawn(runs).expect("it starts");
+    told.recv().expect("it says that it runs");
+    (stop, thread)
 }
 
 /// The name of each thread of this process.

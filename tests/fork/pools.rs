@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use multiprocess::{Error, Exit, Handle, Process, ProcessPool, StartMethod, worker};
 
+use super::another_thread;
+
 super::cases!(
     tasks_find_what_the_program_had_made,
     a_worker_that_dies_is_replaced_by_another_copy,
@@ -85,9 +87,7 @@ fn a_pool_has_a_preload_too() {
 }
 
 fn a_second_thread_is_the_end_of_it() {
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let thread = std::thread::Builder::new().name("the-other".into()).spawn(move || stopped.recv());
-    let thread = thread.expect("it starts");
+    let (stop, thread) = another_thread();
     let refused = ProcessPool::builder().workers(1).start_method(StartMethod::Fork).build().map(drop);
     let refused = refused.expect_err("nothing can be forked");
     assert!(
@@ -95,7 +95,7 @@ fn a_second_thread_is_the_end_of_it() {
         "{refused}"
     );
     drop(stop);
-    let _gone = thread.join().expect("it does not panic");
+    thread.join().expect("it does not panic");
     let pool = pool(1);
     assert_eq!(pool.blocking_apply(|| 1, ()).expect(RUNS), 1);
     pool.blocking_shutdown().expect("it ends");

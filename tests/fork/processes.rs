@@ -12,7 +12,7 @@ use multiprocess::{
 };
 
 use super::support::foreign::at_exit;
-use super::{children, threads};
+use super::{another_thread, children, threads};
 
 super::cases!(
     a_closure_has_what_it_captures,
@@ -141,15 +141,13 @@ fn an_async_join_leaves_no_thread_that_lasts() {
 }
 
 fn a_second_thread_is_named_and_nothing_is_forked() {
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let thread = std::thread::Builder::new().name("the-other".into()).spawn(move || stopped.recv());
-    let thread = thread.expect("it starts");
+    let (stop, thread) = another_thread();
     let refused = Process::fork(|| 1).map(drop).expect_err("it would hold whatever lock it holds for ever");
     assert!(matches!(&refused, Error::NotAlone { threads } if threads.len() == 1), "{refused:?}");
     assert!(refused.to_string().contains("the-other"), "{refused}");
     assert_eq!(children(), 0);
     drop(stop);
-    let _gone = thread.join().expect("it does not panic");
+    thread.join().expect("it does not panic");
 }
 
 fn a_thread_that_was_joined_is_none() {
