@@ -3,6 +3,7 @@
 mod actor;
 mod barrier;
 mod condition;
+mod condition_guard;
 mod died;
 mod event;
 mod holder;
@@ -18,7 +19,8 @@ mod sleepers;
 mod waiting;
 
 pub use barrier::Barrier;
-pub use condition::{Condition, ConditionGuard};
+pub use condition::Condition;
+pub use condition_guard::ConditionGuard;
 pub use died::{Acquired, OwnerDied};
 pub use event::Event;
 pub use lock::{Lock, LockGuard};
