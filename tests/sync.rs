@@ -11,8 +11,9 @@ use multiprocess::{
     Barrier, BoundedSemaphore, Condition, Error, Event, Lock, LockGuard, OwnerDied, RLock, Semaphore,
 };
 use support::alone::alone;
-use support::census::Census;
+use support::census::{Census, until};
 use support::executor::block_on;
+use support::foreign::{exit_code, fork};
 use support::{run, run_outside};
 
 /// A moment that is over before anything can happen that does not.
@@ -309,6 +310,25 @@ fn the_error_of_a_dead_holder_gives_the_guard() {
     let guard = lock.blocking_acquire().unwrap_or_else(into_inner);
     assert!(lock.locked());
     drop(guard);
+}
+
+#[test]
+fn in_a_forked_child_of_a_program_with_threads_futures_go_on_waiting() {
+    alone(|| {
+        let lock = Lock::new().expect(RUNS);
+        let guard = lock.blocking_acquire().expect(RUNS);
+        assert!(block_on(lock.acquire_timeout(MOMENT)).is_none(), "the crate has a thread now");
+        let pid = fork(|| assert!(block_on(lock.acquire()).is_ok()));
+        assert_eq!(exit_code(pid), None, "it waits");
+        drop(guard);
+        let mut code = None;
+        until("the child has had it", || {
+            code = exit_code(pid);
+            code.is_some()
+        });
+        assert_eq!(code, Some(0));
+        assert!(!lock.locked());
+    });
 }
 
 #[test]
