@@ -10,6 +10,9 @@ mod twin;
 
 use crate::pool::{Kind, Pool, Sealed};
 
+/// Between threads these are the same: what processes share is shared by the threads in them too.
+pub use crate::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
+
 pub use process::{Process, ProcessBuilder};
 pub use twin::{ActiveChild, CurrentProcess, active_children, current_process};
 

@@ -1,7 +1,7 @@
 //! A word that says who holds a thing. It is taken, given back and inherited by one exchange each.
 //!
 //! ```text
-//! bits 0..46  the holder, 0 if it is free      bit 61  its holder died, and nobody has put right what it left
+//! bits 0..58  the holder, 0 if it is free      bit 61  its holder died, and nobody has put right what it left
 //!                                              bits 62, 63  somebody waits for it
 //! ```
 //!

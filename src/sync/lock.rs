@@ -24,7 +24,7 @@ const WORDS: usize = 1;
 ///
 /// # When the holder dies
 ///
-/// Whoever waits for a lock whose holder has ended, however it did, gets it in an [`OwnerDied`], within some 60 ms. A process that becomes another program by `exec` has not ended.
+/// Whoever waits for a lock whose holder has ended, however it did, gets it in an [`OwnerDied`], within some 60 ms. A process that becomes another program by `exec` has not ended, and of one in another PID namespace nobody can tell.
 ///
 /// # Forks
 ///

@@ -3,6 +3,7 @@
 mod actor;
 mod barrier;
 mod condition;
+mod condition_guard;
 mod died;
 mod event;
 mod holder;
@@ -19,7 +20,8 @@ mod travel;
 mod waiting;
 
 pub use barrier::Barrier;
-pub use condition::{Condition, ConditionGuard};
+pub use condition::Condition;
+pub use condition_guard::ConditionGuard;
 pub use died::{Acquired, OwnerDied};
 pub use event::Event;
 pub use lock::{Lock, LockGuard};

@@ -1,11 +1,12 @@
-//! Who holds something in shared memory: a process in 46 bits, so that one exchange both takes a thing and says whose it is.
+//! Who holds something in shared memory: a process in 58 bits, so that one exchange both takes a thing and says whose it is.
 //!
 //! ```text
-//! bits 0..22   its number                                    bits 46..64   free for whoever keeps the word
-//! bits 22..46  when it was started, in the clock's ticks; 0 where that cannot be told
+//! bits 0..22   its number                                    bits 58..64   free for whoever keeps the word
+//! bits 22..46  when it was started, in the clock's ticks     bits 46..58   the namespace of that number
 //! ```
 //!
-//! A number alone would not do: it belongs to another process some time after the first has ended.
+//! A number alone would not do: it belongs to another process some time after the first has ended, and to yet another one in another
+//! namespace. What cannot be told is 0.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
 
 const PID_BITS: u32 = 22;
 const START_BITS: u32 = 24;
+const NAMESPACE_BITS: u32 = 12;
 
 /// This process, once that was asked for. A forked child is another one.
 static OURSELVES: AtomicU64 = AtomicU64::new(0);
@@ -24,7 +26,7 @@ pub(crate) struct Owner(u64);
 
 impl Owner {
     /// The bits that name it.
-    pub(crate) const MASK: u64 = (1 << (PID_BITS + START_BITS)) - 1;
+    pub(crate) const MASK: u64 = (1 << (PID_BITS + START_BITS + NAMESPACE_BITS)) - 1;
 
     /// This process.
     #[inline]
@@ -37,8 +39,9 @@ impl Owner {
 
     #[cold]
     fn look_up() -> Self {
-        let pid = std::process::id();
-        let owner = u64::from(pid) | start_of("self").unwrap_or(0) << PID_BITS;
+        let pid = u64::from(std::process::id());
+        let start = start_of("self").unwrap_or(0);
+        let owner = pid | start << PID_BITS | namespace().unwrap_or(0) << (PID_BITS + START_BITS);
         OURSELVES.store(owner, Ordering::Relaxed);
         Self(owner)
     }
@@ -62,7 +65,8 @@ impl Owner {
 
     /// True once that process has ended, reaped or not. Where nothing can be found out it lives.
     pub(crate) fn is_gone(self) -> bool {
-        if self == Self::ourselves() {
+        let ourselves = Self::ourselves();
+        if self == ourselves || !self.may_share_numbers_with(ourselves) {
             return false;
         }
         let number = self.0 & ((1 << PID_BITS) - 1);
@@ -77,8 +81,14 @@ impl Owner {
         ended || self.number_is_anothers(number)
     }
 
+    /// False if the numbers of the two are of different namespaces, so that neither finds anything out about the other.
+    fn may_share_numbers_with(self, other: Self) -> bool {
+        let (its, others) = (self.0 >> (PID_BITS + START_BITS), other.0 >> (PID_BITS + START_BITS));
+        its == others || its == 0 || others == 0
+    }
+
     fn number_is_anothers(self, number: u64) -> bool {
-        let started = self.0 >> PID_BITS;
+        let started = self.0 >> PID_BITS & ((1 << START_BITS) - 1);
         started != 0 && start_of(&number.to_string()).is_some_and(|start| start != started)
     }
 }
@@ -90,6 +100,12 @@ fn start_of(process: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
     Some((ticks & ((1 << START_BITS) - 1)).max(1))
+}
+
+/// As much as there is room for of what tells this process's namespace of numbers from others.
+fn namespace() -> Option<u64> {
+    let inode = rustix::fs::stat("/proc/self/ns/pid").ok()?.st_ino;
+    Some(inode & ((1 << NAMESPACE_BITS) - 1))
 }
 
 #[cfg(test)]
@@ -122,6 +138,18 @@ mod tests {
         }
         child.wait().expect("it is our child");
         assert!(its.is_gone());
+    }
+
+    #[test]
+    fn of_a_process_in_another_namespace_nothing_is_known() {
+        let parent = std::os::unix::process::parent_id();
+        let start = super::start_of(&parent.to_string()).expect("the kernel tells it");
+        let namespace = super::namespace().expect("the kernel tells it");
+        let at = |namespace: u64| {
+            Owner(owner(parent, start + 1).bits() | namespace << (PID_BITS + super::START_BITS))
+        };
+        assert!(at(namespace).is_gone() && at(0).is_gone());
+        assert!(!at(namespace ^ 1).is_gone());
     }
 
     #[test]

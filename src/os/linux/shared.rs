@@ -195,3 +195,49 @@ impl Drop for Shared {
         let _unmapped = unsafe { rustix::mm::munmap(self.head.as_ptr().cast(), bytes(self.words)) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::Shared;
+
+    #[test]
+    fn whoever_attaches_has_the_same_words_and_hears_the_same_rings() {
+        let one = Shared::create(7, 3).expect("there is memory");
+        let other = Shared::attach(7, 3, one.descriptors()).expect("it is the same");
+        other.word(2).store(5, Ordering::Release);
+        assert_eq!((one.word(1).load(Ordering::Acquire), one.word(2).load(Ordering::Acquire)), (0, 5));
+        let rings = one.rings();
+        assert!(!one.park(rings, Duration::ZERO));
+        other.ring(1, false);
+        assert!(one.park(rings, Duration::MAX));
+    }
+
+    #[test]
+    fn what_is_of_another_kind_or_size_is_refused() {
+        let shared = Shared::create(7, 3).expect("there is memory");
+        assert!(Shared::attach(8, 3, shared.descriptors()).is_err());
+        assert!(Shared::attach(7, 4, shared.descriptors()).is_err());
+        let [_, doorbell] = shared.descriptors();
+        assert!(Shared::attach(7, 3, [std::sync::Arc::clone(&doorbell), doorbell]).is_err());
+    }
+
+    // fault 89
+    #[test]
+    fn each_ring_reaches_each_that_listens_although_nobody_takes_it() {
+        let shared = Shared::create(7, 1).expect("there is memory");
+        let others = Shared::attach(7, 1, shared.descriptors()).expect("it is the same");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+        for _ in 0..100 {
+            let (here, there) = (shared.rings(), others.rings());
+            let both = async { tokio::join!(shared.listen(here), shared.listen(here), others.listen(there)) };
+            let rings = std::thread::scope(|scope| {
+                scope.spawn(|| others.ring(0, true));
+                runtime.block_on(both)
+            });
+            assert_eq!(rings, ((), (), ()));
+        }
+    }
+}
