@@ -31,6 +31,8 @@ struct State<R> {
 
 enum Stage<R> {
     Pending,
+    /// It is being cancelled, and nothing else can come of it.
+    Stopping,
     /// It has come, and is decoded by whoever wants it.
     Arrived(Piece),
     /// Callbacks have it.
@@ -107,8 +109,14 @@ impl<R: Payload> Cell<R> {
         if !matches!(state.stage, Stage::Pending) {
             return None;
         }
-        state.stage = stage;
         let source = std::mem::replace(&mut state.source, Source::Nowhere);
+        self.tell(state, stage);
+        Some(source)
+    }
+
+    /// Wakes whoever waits, once the callbacks have run if there are any.
+    fn tell(self: &Arc<Self>, mut state: MutexGuard<'_, State<R>>, stage: Stage<R>) {
+        state.stage = stage;
         if state.callbacks.is_empty() {
             let wakers = std::mem::take(&mut state.wakers);
             drop(state);
@@ -117,7 +125,6 @@ impl<R: Payload> Cell<R> {
             drop(state);
             self.show();
         }
-        Some(source)
     }
 
     /// Has the callbacks run, on their own thread, in the context of the runtime they were attached in.
@@ -139,7 +146,7 @@ impl<R: Payload> Cell<R> {
             let result = match stage {
                 Stage::Arrived(piece) => single(&self.label, piece),
                 Stage::Ready(result) => result,
-                Stage::Pending | Stage::Shown | Stage::Taken => return,
+                Stage::Pending | Stage::Stopping | Stage::Shown | Stage::Taken => return,
             };
             let result = self.call_back(callbacks, result);
             self.lock().stage = Stage::Ready(result);
@@ -193,14 +200,18 @@ impl<R: Payload> Cell<R> {
 
     /// Stops the call and settles it as cancelled; false if it was settled already.
     pub(super) fn cancel(self: &Arc<Self>) -> bool {
-        if !matches!(self.lock().stage, Stage::Pending) {
-            return false;
-        }
-        let cancelled = Err(Error::Cancelled { task: self.label.task() });
-        // Settled first: what is stopped may tell so, and would be heard. And what it comes from may be noted until
-        // the moment it is settled.
-        let Some(source) = self.settle_as(Stage::Ready(cancelled)) else { return false };
+        let source = {
+            let mut state = self.lock();
+            if !matches!(state.stage, Stage::Pending) {
+                return false;
+            }
+            state.stage = Stage::Stopping;
+            std::mem::replace(&mut state.source, Source::Nowhere)
+        };
+        // Stopped first: whoever hears that it is cancelled may rely on it that it never starts.
         source.stop();
+        let cancelled = Err(Error::Cancelled { task: self.label.task() });
+        self.tell(self.lock(), Stage::Ready(cancelled));
         true
     }
 
@@ -235,7 +246,7 @@ impl<R: Payload> Cell<R> {
                 Poll::Ready(Some(single(&self.label, piece)))
             }
             Stage::Ready(result) => Poll::Ready(Some(result)),
-            Stage::Pending | Stage::Shown | Stage::Taken => Poll::Ready(None),
+            Stage::Pending | Stage::Stopping | Stage::Shown | Stage::Taken => Poll::Ready(None),
         }
     }
 
@@ -253,7 +264,7 @@ impl<R: Payload> Cell<R> {
 impl<R> State<R> {
     /// The result is there, and all callbacks have seen it.
     fn is_settled(&self) -> bool {
-        !matches!(self.stage, Stage::Pending | Stage::Shown) && self.callbacks.is_empty()
+        !matches!(self.stage, Stage::Pending | Stage::Stopping | Stage::Shown) && self.callbacks.is_empty()
     }
 
     fn watch(&mut self, cx: &Context<'_>) {

@@ -122,15 +122,34 @@ fn a_callback_sees_what_has_won_and_nothing_else() {
     });
 }
 
+/// What drives a call, and how often it was stopped.
+struct Driven(AtomicU32);
+
+impl Stop for Driven {
+    fn stop(&self) {
+        // A moment in which others may go on.
+        thread::yield_now();
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// fault 74
+#[test]
+fn whoever_hears_of_a_cancellation_finds_the_call_stopped() {
+    loom::model(|| {
+        let cell = cell();
+        let driven = Arc::new(Driven(AtomicU32::new(0)));
+        let (driver, _) = AbortHandle::new_pair();
+        cell.driven(driver, Arc::<Driven>::clone(&driven));
+        let cancelling = beside(&cell, |cell| cell.cancel());
+        assert!(matches!(take(&cell), Some(Err(Error::Cancelled { .. }))));
+        assert_eq!(driven.0.load(Ordering::Relaxed), 1);
+        assert!(ended(cancelling));
+    });
+}
+
 #[test]
 fn what_drives_a_call_is_stopped_once_whenever_the_call_is_cancelled() {
-    struct Driven(AtomicU32);
-    impl Stop for Driven {
-        fn stop(&self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     loom::model(|| {
         let cell = cell();
         let cancelling = beside(&cell, |cell| cell.cancel());
