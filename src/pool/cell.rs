@@ -27,6 +27,8 @@ struct State<R> {
     /// What callbacks find as their runtime.
     runtime: Option<Handle>,
     source: Source,
+    /// It is being submitted on some thread, which will note where it went.
+    submitting: bool,
 }
 
 enum Stage<R> {
@@ -65,6 +67,7 @@ impl<R: Payload> Cell<R> {
             callbacks: Vec::new(),
             runtime: None,
             source: Source::Nowhere,
+            submitting: false,
         };
         Arc::new(Self { state: Mutex::new(state), label })
     }
@@ -84,8 +87,47 @@ impl<R: Payload> Cell<R> {
         }
     }
 
-    pub(super) fn submitted(&self, ticket: Ticket) {
-        self.comes_from(Source::Unit(ticket));
+    /// Comes before the call is submitted; false if it was cancelled, and must not be.
+    pub(super) fn begin_submission(&self) -> bool {
+        let mut state = self.lock();
+        state.submitting = matches!(state.stage, Stage::Pending);
+        state.submitting
+    }
+
+    /// The call was submitted. If it was cancelled meanwhile, it is stopped, and only then told as cancelled.
+    pub(super) fn submitted(self: &Arc<Self>, ticket: Ticket) {
+        self.end_submission(Source::Unit(ticket));
+    }
+
+    fn end_submission(self: &Arc<Self>, source: Source) {
+        let mut state = self.lock();
+        state.submitting = false;
+        match state.stage {
+            Stage::Pending => state.source = source,
+            Stage::Stopping => {
+                drop(state);
+                source.stop();
+                self.tell_cancelled();
+            }
+            // Its result was faster.
+            Stage::Arrived(_) | Stage::Shown | Stage::Ready(_) | Stage::Taken => {
+                drop(state);
+                drop(source);
+            }
+        }
+    }
+
+    /// The call could not be submitted.
+    pub(super) fn refused(self: &Arc<Self>, error: Error) {
+        let mut state = self.lock();
+        state.submitting = false;
+        let is_cancelled = matches!(state.stage, Stage::Stopping);
+        drop(state);
+        if is_cancelled {
+            self.tell_cancelled();
+        } else {
+            self.settle(Err(error));
+        }
     }
 
     pub(super) fn driven(&self, driver: AbortHandle, driven: Arc<dyn Stop>) {
@@ -206,13 +248,21 @@ impl<R: Payload> Cell<R> {
                 return false;
             }
             state.stage = Stage::Stopping;
+            if state.submitting {
+                // Whoever submits it stops it, and tells.
+                return true;
+            }
             std::mem::replace(&mut state.source, Source::Nowhere)
         };
         // Stopped first: whoever hears that it is cancelled may rely on it that it never starts.
         source.stop();
+        self.tell_cancelled();
+        true
+    }
+
+    fn tell_cancelled(self: &Arc<Self>) {
         let cancelled = Err(Error::Cancelled { task: self.label.task() });
         self.tell(self.lock(), Stage::Ready(cancelled));
-        true
     }
 
     /// Attaches a callback, and runs it at once if the call is settled. Of a result that was taken it sees nothing.
