@@ -100,6 +100,9 @@ impl<R: Payload> Request<R> {
 
     /// Submits the call; every failure settles its cell.
     fn submit(self, engine: &Arc<Engine>, cell: &Arc<Cell<R>>) {
+        if !cell.begin_submission() {
+            return;
+        }
         let Self { task, parcel, permit, label, wishes, start_by, .. } = self;
         let submitted = wishes.check().and(parcel).and_then(|parcel| {
             let sink = Arc::new(ArcCell(Arc::clone(cell)));
@@ -109,7 +112,7 @@ impl<R: Payload> Request<R> {
         });
         match submitted {
             Ok(ticket) => cell.submitted(ticket),
-            Err(error) => drop(cell.settle(Err(error))),
+            Err(error) => cell.refused(error),
         }
     }
 

@@ -27,10 +27,14 @@ struct State<R> {
     /// What callbacks find as their runtime.
     runtime: Option<Handle>,
     source: Source,
+    /// It is being submitted on some thread, which will note where it went.
+    submitting: bool,
 }
 
 enum Stage<R> {
     Pending,
+    /// It is being cancelled, and nothing else can come of it.
+    Stopping,
     /// It has come, and is decoded by whoever wants it.
     Arrived(Piece),
     /// Callbacks have it.
@@ -63,6 +67,7 @@ impl<R: Payload> Cell<R> {
             callbacks: Vec::new(),
             runtime: None,
             source: Source::Nowhere,
+            submitting: false,
         };
         Arc::new(Self { state: Mutex::new(state), label })
     }
@@ -82,8 +87,47 @@ impl<R: Payload> Cell<R> {
         }
     }
 
-    pub(super) fn submitted(&self, ticket: Ticket) {
-        self.comes_from(Source::Unit(ticket));
+    /// Comes before the call is submitted; false if it was cancelled, and must not be.
+    pub(super) fn begin_submission(&self) -> bool {
+        let mut state = self.lock();
+        state.submitting = matches!(state.stage, Stage::Pending);
+        state.submitting
+    }
+
+    /// The call was submitted. If it was cancelled meanwhile, it is stopped, and only then told as cancelled.
+    pub(super) fn submitted(self: &Arc<Self>, ticket: Ticket) {
+        self.end_submission(Source::Unit(ticket));
+    }
+
+    fn end_submission(self: &Arc<Self>, source: Source) {
+        let mut state = self.lock();
+        state.submitting = false;
+        match state.stage {
+            Stage::Pending => state.source = source,
+            Stage::Stopping => {
+                drop(state);
+                source.stop();
+                self.tell_cancelled();
+            }
+            // Its result was faster.
+            Stage::Arrived(_) | Stage::Shown | Stage::Ready(_) | Stage::Taken => {
+                drop(state);
+                drop(source);
+            }
+        }
+    }
+
+    /// The call could not be submitted.
+    pub(super) fn refused(self: &Arc<Self>, error: Error) {
+        let mut state = self.lock();
+        state.submitting = false;
+        let is_cancelled = matches!(state.stage, Stage::Stopping);
+        drop(state);
+        if is_cancelled {
+            self.tell_cancelled();
+        } else {
+            self.settle(Err(error));
+        }
     }
 
     pub(super) fn driven(&self, driver: AbortHandle, driven: Arc<dyn Stop>) {
@@ -107,8 +151,14 @@ impl<R: Payload> Cell<R> {
         if !matches!(state.stage, Stage::Pending) {
             return None;
         }
-        state.stage = stage;
         let source = std::mem::replace(&mut state.source, Source::Nowhere);
+        self.tell(state, stage);
+        Some(source)
+    }
+
+    /// Wakes whoever waits, once the callbacks have run if there are any.
+    fn tell(self: &Arc<Self>, mut state: MutexGuard<'_, State<R>>, stage: Stage<R>) {
+        state.stage = stage;
         if state.callbacks.is_empty() {
             let wakers = std::mem::take(&mut state.wakers);
             drop(state);
@@ -117,7 +167,6 @@ impl<R: Payload> Cell<R> {
             drop(state);
             self.show();
         }
-        Some(source)
     }
 
     /// Has the callbacks run, on their own thread, in the context of the runtime they were attached in.
@@ -139,7 +188,7 @@ impl<R: Payload> Cell<R> {
             let result = match stage {
                 Stage::Arrived(piece) => single(&self.label, piece),
                 Stage::Ready(result) => result,
-                Stage::Pending | Stage::Shown | Stage::Taken => return,
+                Stage::Pending | Stage::Stopping | Stage::Shown | Stage::Taken => return,
             };
             let result = self.call_back(callbacks, result);
             self.lock().stage = Stage::Ready(result);
@@ -193,15 +242,27 @@ impl<R: Payload> Cell<R> {
 
     /// Stops the call and settles it as cancelled; false if it was settled already.
     pub(super) fn cancel(self: &Arc<Self>) -> bool {
-        if !matches!(self.lock().stage, Stage::Pending) {
-            return false;
-        }
-        let cancelled = Err(Error::Cancelled { task: self.label.task() });
-        // Settled first: what is stopped may tell so, and would be heard. And what it comes from may be noted until
-        // the moment it is settled.
-        let Some(source) = self.settle_as(Stage::Ready(cancelled)) else { return false };
+        let source = {
+            let mut state = self.lock();
+            if !matches!(state.stage, Stage::Pending) {
+                return false;
+            }
+            state.stage = Stage::Stopping;
+            if state.submitting {
+                // Whoever submits it stops it, and tells.
+                return true;
+            }
+            std::mem::replace(&mut state.source, Source::Nowhere)
+        };
+        // Stopped first: whoever hears that it is cancelled may rely on it that it never starts.
         source.stop();
+        self.tell_cancelled();
         true
+    }
+
+    fn tell_cancelled(self: &Arc<Self>) {
+        let cancelled = Err(Error::Cancelled { task: self.label.task() });
+        self.tell(self.lock(), Stage::Ready(cancelled));
     }
 
     /// Attaches a callback, and runs it at once if the call is settled. Of a result that was taken it sees nothing.
@@ -235,7 +296,7 @@ impl<R: Payload> Cell<R> {
                 Poll::Ready(Some(single(&self.label, piece)))
             }
             Stage::Ready(result) => Poll::Ready(Some(result)),
-            Stage::Pending | Stage::Shown | Stage::Taken => Poll::Ready(None),
+            Stage::Pending | Stage::Stopping | Stage::Shown | Stage::Taken => Poll::Ready(None),
         }
     }
 
@@ -253,7 +314,7 @@ impl<R: Payload> Cell<R> {
 impl<R> State<R> {
     /// The result is there, and all callbacks have seen it.
     fn is_settled(&self) -> bool {
-        !matches!(self.stage, Stage::Pending | Stage::Shown) && self.callbacks.is_empty()
+        !matches!(self.stage, Stage::Pending | Stage::Stopping | Stage::Shown) && self.callbacks.is_empty()
     }
 
     fn watch(&mut self, cx: &Context<'_>) {

@@ -122,15 +122,63 @@ fn a_callback_sees_what_has_won_and_nothing_else() {
     });
 }
 
+/// What drives a call, and how often it was stopped.
+struct Driven(AtomicU32);
+
+impl Stop for Driven {
+    fn stop(&self) {
+        // A moment in which others may go on.
+        thread::yield_now();
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// fault 74
+#[test]
+fn whoever_hears_of_a_cancellation_finds_the_call_stopped() {
+    loom::model(|| {
+        let cell = cell();
+        let driven = Arc::new(Driven(AtomicU32::new(0)));
+        let (driver, _) = AbortHandle::new_pair();
+        cell.driven(driver, Arc::<Driven>::clone(&driven));
+        let cancelling = beside(&cell, |cell| cell.cancel());
+        assert!(matches!(take(&cell), Some(Err(Error::Cancelled { .. }))));
+        assert_eq!(driven.0.load(Ordering::Relaxed), 1);
+        assert!(ended(cancelling));
+    });
+}
+
+// fault 74
+#[test]
+fn a_call_that_is_cancelled_while_it_is_submitted_is_told_so_when_that_is_over() {
+    loom::model(|| {
+        let cell = cell();
+        let over = Arc::new(AtomicU32::new(0));
+        let submitting = {
+            let (cell, over) = (Arc::clone(&cell), Arc::clone(&over));
+            thread::spawn(move || {
+                if cell.begin_submission() {
+                    thread::yield_now();
+                    over.store(1, Ordering::Relaxed);
+                    cell.refused(Error::Closed);
+                }
+                over.store(1, Ordering::Relaxed);
+            })
+        };
+        let cancelled = cell.cancel();
+        let taken = take(&cell).expect("it is taken for the first time");
+        let was_over = over.load(Ordering::Relaxed) == 1;
+        ended(submitting);
+        match taken {
+            Err(Error::Cancelled { .. }) => assert!(cancelled),
+            Err(Error::Closed) => assert!(!cancelled && was_over),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
 #[test]
 fn what_drives_a_call_is_stopped_once_whenever_the_call_is_cancelled() {
-    struct Driven(AtomicU32);
-    impl Stop for Driven {
-        fn stop(&self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     loom::model(|| {
         let cell = cell();
         let cancelling = beside(&cell, |cell| cell.cancel());
