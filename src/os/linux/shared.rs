@@ -139,6 +139,8 @@ impl Shared {
     pub(crate) fn ring(&self, parked: u32, listening: bool) {
         self.head().rings.fetch_add(1, Ordering::AcqRel);
         if parked > 0 {
+            // The kernel takes it for a signed number, and wakes one where it is negative.
+            let parked = parked.min(i32::MAX.unsigned_abs());
             // The address is that of our own mapping, so that nothing can go wrong.
             let _woken = futex::wake(&self.head().rings, futex::Flags::empty(), parked);
         }
@@ -222,6 +224,39 @@ mod tests {
         assert!(Shared::attach(7, 4, shared.descriptors()).is_err());
         let [_, doorbell] = shared.descriptors();
         assert!(Shared::attach(7, 3, [std::sync::Arc::clone(&doorbell), doorbell]).is_err());
+    }
+
+    /// True once each of these threads of this process sleeps in the kernel.
+    fn all_sleep(threads: &[i32]) -> bool {
+        let sleeps = |thread: &i32| {
+            let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+            stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S")))
+        };
+        threads.iter().all(sleeps)
+    }
+
+    // fault 89
+    #[test]
+    fn a_ring_for_all_wakes_each_thread_that_is_parked() {
+        let shared = Shared::create(7, 1).expect("there is memory");
+        let (tell, told) = std::sync::mpsc::channel();
+        let rings = shared.rings();
+        std::thread::scope(|scope| {
+            for tell in [tell.clone(), tell.clone(), tell] {
+                let shared = &shared;
+                scope.spawn(move || {
+                    let id = rustix::thread::gettid().as_raw_nonzero().get();
+                    tell.send(id).expect("the test listens");
+                    assert!(shared.park(rings, Duration::from_hours(1)));
+                });
+            }
+            let threads: Vec<_> = told.iter().take(3).collect();
+            while !all_sleep(&threads) {
+                std::thread::yield_now();
+            }
+            // Once: whoever it does not reach sleeps on.
+            shared.ring(u32::MAX, false);
+        });
     }
 
     // fault 89
