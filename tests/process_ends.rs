@@ -12,7 +12,8 @@ use multiprocess::{Error, Exit, Payload, Process, StartMethod, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use support::census::Census;
 use support::foreign::{
-    SIGCONT, SIGINT, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, at_exit, on_signal, read_unmapped_memory, signal,
+    SIGCONT, SIGINT, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, at_exit, ignore, on_signal, read_unmapped_memory,
+    signal,
 };
 use support::gate::{Gate, stand};
 use support::{alone, death, on_processes};
@@ -74,6 +75,25 @@ async fn a_child_in_the_list_can_be_ended_too() {
         child.terminate().expect("it is there");
     };
     ends_by(by_list, SIGTERM).await;
+}
+
+fn park() {
+    loop {
+        std::thread::park();
+    }
+}
+
+// C009, fault 43
+#[test]
+fn a_host_that_ignores_interrupts_can_interrupt_all_the_same() {
+    alone::alone(|| {
+        ignore(SIGINT);
+        for _ in 0..20 {
+            let process = Process::spawn(park, ()).expect("it starts");
+            process.interrupt().expect("it is there");
+            assert_eq!(death(process.blocking_join()).exit, Exit::Signal(SIGINT));
+        }
+    });
 }
 
 // C009

@@ -23,6 +23,8 @@ pub(crate) struct Forked<'a> {
     pub(crate) configure: &'a Configure,
     pub(crate) shape: Shape<'a>,
     pub(crate) stdin: Option<OwnedFd>,
+    /// Closed once it takes signals as they come.
+    pub(crate) settles: Option<OwnedFd>,
     pub(crate) answers: Answers,
 }
 
@@ -69,6 +71,7 @@ impl Forked<'_> {
     /// Makes this process what it is to be. Whatever cannot be is told where its stderr goes.
     fn settle(&mut self) {
         os::reset_signals();
+        self.settles = None;
         std::mem::take(&mut self.shape).take();
         let stdin = self.stdin.take().map_or_else(os::close_stdin, os::become_stdin);
         stdin.unwrap_or_else(|error| give_up("take its stdin", &error));

@@ -11,7 +11,7 @@ use multiprocess::{
     parent_process,
 };
 
-use super::support::foreign::at_exit;
+use super::support::foreign::{SIGINT, at_exit, ignore};
 use super::{another_thread, children, threads};
 
 super::cases!(
@@ -27,6 +27,7 @@ super::cases!(
     a_thread_that_was_joined_is_none,
     a_context_forks,
     a_panic_comes_back_and_is_printed,
+    a_program_that_ignores_interrupts_can_interrupt_its_copies,
     exit_codes_are_those_of_python,
     what_was_printed_before_is_printed_once,
     a_copy_knows_who_it_is_and_who_its_parent_is,
@@ -179,6 +180,17 @@ fn a_panic_comes_back_and_is_printed() {
     stderr.read_to_string(&mut printed).expect("it is text");
     assert!(printed.contains("no more paper"), "{printed}");
     assert_eq!(process.exit_code(), Some(1));
+}
+
+// C009, fault 43
+fn a_program_that_ignores_interrupts_can_interrupt_its_copies() {
+    ignore(SIGINT);
+    for _ in 0..20 {
+        let copy = Process::fork(park).expect("there is one thread");
+        copy.interrupt().expect("it runs");
+        assert!(copy.blocking_join().is_err());
+        assert_eq!(copy.exit_code(), Some(-SIGINT));
+    }
 }
 
 // C022

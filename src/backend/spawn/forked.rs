@@ -70,18 +70,26 @@ impl Forked {
         let (handles, their_handles) = pair;
         os::set_nonblocking(&reports).map_err(|cause| Error::start("make its pipe", cause))?;
         let parent = std::process::id();
+        let settling = os::ignores_signals().then(os::pipe).transpose();
+        let settling = settling.map_err(|cause| Error::start("make its pipe", cause))?;
         // What waits there would be written by both.
         let _nowhere_to_write = (io::stdout().flush(), io::stderr().flush());
         if let Some(child) = os::fork()? {
             let (codec, buffer) = (codec(profile.configure.max_frame), BytesMut::new());
             let reports = Some(reports);
+            if let Some((settled, settles)) = settling {
+                drop(settles);
+                // Until it has reset them, it ignores signals as we do, and what it was sent before would be lost.
+                let _or_gone = os::wait_for_any(&[settled.as_fd()], None);
+            }
             return Ok(Self { child, reports, handles, codec, buffer, heard: Heard::Nothing });
         }
         drop((reports, handles));
         let answers = Answers { reports: theirs, handles: their_handles };
         let Streams { stdin, stdout, stderr } = streams;
         let shape = Shape { stdout, stderr, env: &profile.env, current_dir: profile.current_dir.as_deref() };
-        let forked = worker::Forked { parent, configure: &profile.configure, shape, stdin, answers };
+        let settles = settling.map(|(_, settles)| settles);
+        let forked = worker::Forked { parent, configure: &profile.configure, shape, stdin, answers, settles };
         forked.live(job)
     }
 

@@ -5,12 +5,14 @@ use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::forkserver::Forkserver;
 use super::link::SpawnLink;
 use super::start::{Born, Listened, Silent, printable};
 use crate::backend::{Call, Home, Link, Profile, StartRequest, Streams};
 use crate::error::{Error, Exit, Result};
-use crate::os::background;
+use crate::os::{self, background};
 use crate::wait::block_on;
 use crate::wire::{Configure, DEFAULT_MAX};
 use crate::worker::program_name;
@@ -83,12 +85,13 @@ impl Entrusted {
     /// Listens to it until its end, which is told to its events. Why it does not even start is told to `failed` before.
     pub(crate) fn follow(self, failed: impl FnOnce(Error) + Send + 'static) {
         let background = background().expect("it was started for the link");
+        let (greeting, greeted) = oneshot::channel();
         background.spawn(async move {
             let Self { link, silent } = self;
             let (error, exit) = match silent.listen() {
                 // It is dropped, and so has been killed and reaped.
                 Err(error) => (error, Exit::Unknown),
-                Ok(newborn) => match raise(newborn, &link).await {
+                Ok(newborn) => match raise(newborn, &link, greeting).await {
                     Ok(()) => return,
                     Err(failure) => failure,
                 },
@@ -96,13 +99,24 @@ impl Entrusted {
             failed(error);
             link.ended(exit);
         });
+        if os::ignores_signals() {
+            // It does too until it has said hello, and what it was sent before would be lost.
+            let _or_gone = block_on(greeted);
+        }
     }
 }
 
 /// Sees a process through its start. If that fails: why, and how the process has ended.
-async fn raise(mut newborn: Listened, link: &Arc<SpawnLink>) -> Result<(), (Error, Exit)> {
+async fn raise(
+    mut newborn: Listened,
+    link: &Arc<SpawnLink>,
+    greeting: oneshot::Sender<()>,
+) -> Result<(), (Error, Exit)> {
     let greeted = match newborn.hello().await {
-        Ok(()) => newborn.ready().await,
+        Ok(()) => {
+            let _nobody_waits = greeting.send(());
+            newborn.ready().await
+        }
         failed => failed,
     };
     match greeted {

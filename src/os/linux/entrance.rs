@@ -156,12 +156,21 @@ pub(crate) fn reset_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
 }
 
-fn reset_if_ignored(signal: c_int) {
+fn is_ignored(signal: c_int) -> bool {
     // SAFETY: an all-zero `sigaction` is a valid value of the C struct.
     let mut current: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: asks for the disposition only; an invalid number is answered with an error.
     let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut current) };
-    if asked == 0 && current.sa_sigaction == libc::SIG_IGN {
+    asked == 0 && current.sa_sigaction == libc::SIG_IGN
+}
+
+/// A child of this process ignores signals by which it may be told to end, until it has reset them: this process does.
+pub(crate) fn ignores_signals() -> bool {
+    [libc::SIGINT, libc::SIGTERM].into_iter().any(is_ignored)
+}
+
+fn reset_if_ignored(signal: c_int) {
+    if is_ignored(signal) {
         // SAFETY: sets a disposition, which no other thread can observe yet: this runs before `main`.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }

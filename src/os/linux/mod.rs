@@ -37,7 +37,7 @@ pub(crate) use control::{
 };
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
-    leave_at_once, leave_with_group, nice, reset_signals, set_variable, stdin_is_control,
+    ignores_signals, leave_at_once, leave_with_group, nice, reset_signals, set_variable, stdin_is_control,
     stdin_is_our_parent, thread_id,
 };
 #[cfg(feature = "auto-entry")]
