@@ -91,9 +91,9 @@ pub enum Error {
         /// What the process is called.
         name: String,
     },
-    /// This process is a child, by `fork`, of one that has made a pool: a pool belongs to the process that made it.
+    /// This process is a child, by `fork`, of one that has made a pool or started a [`Process`](crate::Process): they belong to the process that made them.
     ///
-    /// The child has none of its threads. A pool made before the fork goes on in the parent, whatever the child does with it; to have one in
+    /// The child has none of its threads. What was made before the fork goes on in the parent, whatever the child does with it; to have a pool in
     /// the child, make it there, and none before the fork.
     #[error("the pool belongs to the process that made it, and this process was forked from that one")]
     Forked,

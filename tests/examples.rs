@@ -73,6 +73,24 @@ fn callbacks_run_though_nobody_awaits_and_futures_combine() {
     assert_eq!(lines[2..], rest);
 }
 
+// C245
+#[test]
+fn preload_model_has_its_model_once() {
+    let lines = lines_of("preload_model", &["24", "3"]);
+    assert_eq!(lines.len(), 1 + 3 + 1, "{lines:?}");
+    let numbers = |line: &String| -> Vec<f64> {
+        line.split_whitespace().map(|number| number.parse().expect("a table of numbers")).collect()
+    };
+    let mut answers = 0.0;
+    for worker in lines[1..4].iter().map(numbers) {
+        let [_, answered, resident, private, _] = worker[..] else { panic!("{lines:?}") };
+        answers += answered;
+        assert!(resident > 24.0 && private < 4.0, "{lines:?}");
+    }
+    assert!((answers - 9.0_f64).abs() < f64::EPSILON, "{lines:?}");
+    assert!(lines[4].ends_with("the model is there once, and not 3 times."), "{lines:?}");
+}
+
 #[test]
 fn stream_ends_at_the_number_it_is_given() {
     let lines = lines_of("stream", &["100000"]);

@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::BufRead as _;
 use std::process::Stdio;
 
 use multiprocess::{Builder, Error, Exit, ProcessPool, Processes, StartMethod, worker};
@@ -90,7 +91,7 @@ async fn a_worker_has_no_socket_but_its_own() {
 async fn a_second_thread_fails_the_preload_and_is_named() {
     let leaves_a_thread = || {
         let parks = || loop {
-            std::thread::park()
+            std::thread::park();
         };
         std::thread::Builder::new().name("straggler".into()).spawn(parks).map(drop).expect("it starts");
     };
@@ -229,25 +230,28 @@ async fn the_end_of_a_worker_is_told_though_nobody_says_how() {
     end(pool).await;
 }
 
+/// A variable and a directory, as a process sees them.
+type Place = (Option<String>, Option<std::path::PathBuf>);
+
+fn place() -> Place {
+    (std::env::var("PLACE").ok(), std::env::current_dir().ok())
+}
+
 async fn the_preload_runs_where_the_workers_do() {
-    let seen = || (std::env::var("PLACE").ok(), std::env::current_dir().ok());
-    let pool = builder(1).env("PLACE", "here").current_dir("/").preload(seen, ()).build();
+    let pool = builder(1).env("PLACE", "here").current_dir("/").preload(place, ()).build();
     let pool = pool.expect("the pool starts");
-    type Seen = (Option<String>, Option<std::path::PathBuf>);
-    let both = || (worker::preloaded::<Seen>().map(|seen| (*seen).clone()), seen_here());
-    fn seen_here() -> Seen {
-        (std::env::var("PLACE").ok(), std::env::current_dir().ok())
-    }
+    let both = || (worker::preloaded::<Place>().map(|seen| (*seen).clone()), place());
     let expected = (Some("here".to_owned()), Some("/".into()));
     assert_eq!(pool.apply(both, ()).await.expect(RUNS), (Some(expected.clone()), expected));
     end(pool).await;
 }
 
+fn title(pid: u32) -> String {
+    let title = fs::read(format!("/proc/{pid}/cmdline")).expect("the process is there");
+    String::from_utf8_lossy(&title).trim_end_matches(['\0', ' ']).to_owned()
+}
+
 async fn processes_are_called_what_they_are() {
-    fn title(pid: u32) -> String {
-        let title = fs::read(format!("/proc/{pid}/cmdline")).expect("the process is there");
-        String::from_utf8_lossy(&title).trim_end_matches(['\0', ' ']).to_owned()
-    }
     let pool = builder(1).name("render").preload(std::process::id, ()).build().expect("the pool starts");
     let server = forkserver_of(&pool).await;
     assert_eq!(title(server), "render: forkserver");
@@ -357,7 +361,6 @@ fn has_a_forkserver() {
 // faults 37, 102
 #[test]
 fn it_ends_with_a_host_that_is_killed() {
-    use std::io::BufRead as _;
     let program = std::env::current_exe().expect("a test has a file");
     let mut host =
         again(program.as_os_str(), "has_a_forkserver").stdout(Stdio::piped()).spawn().expect("it starts");

@@ -6,8 +6,8 @@ use std::fs;
 use std::process::Command;
 
 use multiprocess::{
-    Error, Process, StartMethod, active_children, cpu_count, current_process, parent_process,
-    set_start_method, start_method,
+    Error, Process, ProcessPool, StartMethod, active_children, cpu_count, current_process, parent_process,
+    set_start_method, start_method, worker,
 };
 use support::alone::{again, again_by, alone, assert_passed, is_alone};
 use support::census::until;
@@ -36,6 +36,27 @@ async fn a_child_knows_who_has_started_it() {
     let (name, pid, is_alive, above_it) = process.join().await.expect("it comes back");
     assert_eq!((name.as_str(), pid, is_alive), ("MainProcess", std::process::id(), true));
     assert_eq!(above_it.as_deref(), Some("in between"));
+}
+
+async fn what_is_loaded_for_a_pool_knows_by_whom() {
+    type Seen = (String, Option<String>, bool, Vec<u8>);
+    fn see() -> Seen {
+        let (current, parent) = (current_process(), parent_process());
+        let is_alive = parent.as_ref().is_some_and(multiprocess::ParentProcess::is_alive);
+        (
+            current.name().to_owned(),
+            parent.map(|its| its.name().to_owned()),
+            is_alive,
+            current.authkey().to_vec(),
+        )
+    }
+    let builder = ProcessPool::builder().workers(1).name("loaded").preload(see, ());
+    let pool = builder.start_method(StartMethod::Forkserver).build().expect("the pool starts");
+    let loaded = || worker::preloaded::<Seen>().map(|seen| Seen::clone(&seen));
+    let seen = pool.apply(loaded, ()).await.expect("no task fails").expect("the pool has a preload");
+    let key = current_process().authkey().to_vec();
+    assert_eq!(seen, ("loaded: forkserver".into(), Some("MainProcess".into()), true, key));
+    support::end(pool).await;
 }
 
 /// Tells of its parent, and again when that has ended.
@@ -256,6 +277,7 @@ async fn the_end_of_a_program_takes_its_daemons_along_and_waits_for_no_process()
 
 on_processes!(
     a_child_knows_who_has_started_it,
+    what_is_loaded_for_a_pool_knows_by_whom,
     a_child_sees_its_parent_end,
     a_process_outlives_its_parent,
     a_daemon_ends_with_its_parent,

@@ -4,8 +4,9 @@ mod support;
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::time::Duration;
 
-use multiprocess::{Process, Stdio};
+use multiprocess::{Error, Process, Stdio};
 use support::alone::{again, assert_passed, is_alone};
 use support::foreign::close_whosever;
 use support::on_processes;
@@ -39,6 +40,16 @@ async fn what_is_written_to_a_pipe_is_read_in_the_process() {
 async fn a_join_closes_a_stdin_that_nobody_has_taken() {
     let process = Process::builder().stdin(Stdio::piped()).spawn(read_all, ()).expect("it starts");
     assert_eq!(process.join().await.expect("it comes back").as_deref(), Some(""));
+}
+
+async fn a_join_with_a_limit_leaves_stdin_open() {
+    let process = Process::builder().stdin(Stdio::piped()).spawn(read_all, ()).expect("it starts");
+    let waited = process.join_timeout(Duration::from_millis(1)).await;
+    assert!(matches!(waited, Err(Error::TimedOut { .. })), "{waited:?}");
+    let mut stdin = process.take_stdin().expect("it is a pipe");
+    stdin.write_all(b"late").expect("it reads");
+    drop(stdin);
+    assert_eq!(process.join().await.expect("it comes back").as_deref(), Some("late"));
 }
 
 async fn a_file_or_a_pipe_of_ours_can_be_a_stream() {
@@ -183,6 +194,7 @@ on_processes!(
     stdin_is_empty_unless_it_is_said,
     what_is_written_to_a_pipe_is_read_in_the_process,
     a_join_closes_a_stdin_that_nobody_has_taken,
+    a_join_with_a_limit_leaves_stdin_open,
     a_file_or_a_pipe_of_ours_can_be_a_stream,
     what_goes_to_null_is_gone,
     inherited_streams_are_those_of_the_program,

@@ -25,41 +25,44 @@ pub(crate) fn sixteen(amount: Amount) -> Line {
     measure(16, amount.of(10))
 }
 
+/// So many workers one after the other, of a forkserver that has forked before.
+const IN_A_ROW: usize = 10;
+
 pub(crate) fn one_forked(amount: Amount) -> Line {
-    measure_forked(1, amount.of(50))
+    measure_forked(1, IN_A_ROW, amount.of(10))
 }
 
 pub(crate) fn sixteen_forked(amount: Amount) -> Line {
-    measure_forked(16, amount.of(10))
+    measure_forked(16, 1, amount.of(10))
 }
 
-fn measure_forked(workers: usize, rounds: u32) -> Line {
+fn measure_forked(workers: usize, times: usize, rounds: u32) -> Line {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let of_pool = || {
-        let time = runtime.block_on(first_results_of_forked(workers)).expect("the workers start");
-        vec![time]
-    };
+    let of_pool = || runtime.block_on(first_results_of_forked(workers, times)).expect("the workers start");
     let medians = in_turns(rounds, of_pool, || vec![first_bytes(workers)]);
     Line::new(ms(medians.case), "ms", ms(medians.floor))
 }
 
-/// The time from the wish for more workers to a result from each, where the forkserver and one worker are there already.
-async fn first_results_of_forked(workers: usize) -> Result<Duration> {
+/// The times from the wish for so many workers more to a result from each of them.
+async fn first_results_of_forked(workers: usize, times: usize) -> Result<Vec<Duration>> {
     let pool = ProcessPool::builder().workers(1).start_method(StartMethod::Forkserver).build()?;
-    // This worker takes no part.
-    let held = pool.apply_async(|| std::thread::park(), ());
     pool.ready().await?;
-    let start = Instant::now();
-    pool.resize(workers + 1)?;
-    if workers > 1 {
-        pool.ready().await?;
+    let (mut held, mut taken) = (Vec::new(), Vec::new());
+    for round in 0..times {
+        // Those that are there take no part.
+        held.extend((0..=round * workers).skip(held.len()).map(|_| pool.apply_async(std::thread::park, ())));
+        let start = Instant::now();
+        pool.resize(1 + (round + 1) * workers)?;
+        if workers > 1 {
+            pool.ready().await?;
+        }
+        one_call_each(&pool, workers).await?;
+        taken.push(start.elapsed());
     }
-    one_call_each(&pool, workers).await?;
-    let time = start.elapsed();
     drop(held);
     pool.terminate();
     pool.join().await?;
-    Ok(time)
+    Ok(taken)
 }
 
 async fn one_call_each(pool: &ProcessPool, workers: usize) -> Result<()> {

@@ -134,7 +134,7 @@ impl<K: Kind> Builder<K> {
 impl Builder<Processes> {
     /// How much memory a worker may have in use, in bytes of resident memory. Default: no limit. Must not be 0.
     ///
-    /// It is measured after each task. A worker that has more takes no more tasks and is replaced; no result is lost. For a
+    /// What the forkserver has preloaded counts too, though it is shared. It is measured after each task. A worker that has more takes no more tasks and is replaced; no result is lost. For a
     /// limit that no task can pass, give the process one from outside: a cgroup or an rlimit.
     ///
     /// # Examples

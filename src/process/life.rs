@@ -130,6 +130,10 @@ impl Life {
         os::not_forked()?;
         self.fate.not_closed()?;
         self.killed.fetch_or(signal == SIGKILL, Ordering::Relaxed);
+        if let (SIGKILL, Some(link)) = (signal, self.link()) {
+            // It takes no note then of a kill for want of memory, which may have been another process's.
+            link.kill();
+        }
         self.killer.signal(signal).map_err(|cause| Error::start("send it a signal", cause))
     }
 
@@ -149,13 +153,18 @@ impl Life {
         self.killer.as_fd()
     }
 
+    fn link(&self) -> Option<Arc<dyn Link>> {
+        match &self.source {
+            Source::Started(link) => link.get().and_then(Weak::upgrade),
+            Source::Forked(_) => None,
+        }
+    }
+
     fn death(&self, end: End) -> Death {
-        let started = match &self.source {
-            Source::Forked(_) => true,
-            Source::Started(link) => {
-                let link = link.get().and_then(Weak::upgrade);
-                link.is_some_and(|link| link.progress(CALL.slot, CALL.call) != Start::NotStarted)
-            }
+        let started = match (&self.source, self.link()) {
+            (Source::Forked(_), _) => true,
+            (Source::Started(_), Some(link)) => link.progress(CALL.slot, CALL.call) != Start::NotStarted,
+            (Source::Started(_), None) => false,
         };
         let End { exit, fault, oom_likely, stderr_tail } = end;
         let oom_likely = oom_likely && !self.killed.load(Ordering::Relaxed);

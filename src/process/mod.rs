@@ -1,7 +1,9 @@
 //! A process of its own for one function, as a thread has it.
 
 mod builder;
+mod builder_options;
 mod children;
+mod control;
 mod current;
 mod fate;
 mod handle;

@@ -34,7 +34,7 @@ pub(crate) struct Configure {
     pub(crate) name: String,
     /// Which of the pool's workers it is, counted from 0.
     pub(crate) index: usize,
-    /// How many pools it is nested in; 1 in a worker of the program itself.
+    /// How many pools and processes it is nested in; 1 in a worker of the program itself.
     pub(crate) depth: u32,
     /// The most bytes of a result.
     pub(crate) max_frame: usize,
@@ -53,6 +53,17 @@ pub(crate) struct Configure {
     /// What it may no longer do after that.
     #[cfg(feature = "sandbox")]
     pub(crate) sandbox: Option<super::sandbox::Sandbox>,
+}
+
+impl Configure {
+    /// Nothing is to be done before the first task.
+    pub(crate) fn is_plain(&self) -> bool {
+        #[cfg(feature = "sandbox")]
+        let is_free = self.sandbox.is_none();
+        #[cfg(not(feature = "sandbox"))]
+        let is_free = true;
+        is_free && self.preload.is_none() && self.initializer.is_none()
+    }
 }
 
 /// The function that runs once in a worker, before its first task.

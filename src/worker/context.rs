@@ -32,7 +32,7 @@ pub struct Worker {
     pub id: u32,
     /// The name of its pool.
     pub pool: String,
-    /// How many pools it is nested in; 1 if the program itself made its pool.
+    /// How many pools and processes it is nested in; 1 if the program itself made its pool.
     pub depth: u32,
 }
 
@@ -120,7 +120,7 @@ pub(super) fn preloaded_here() -> Option<State> {
     with(|context| context.preloaded.clone()).flatten()
 }
 
-/// How many pools this code is nested in; 0 in the program itself.
+/// How many pools and processes this code is nested in; 0 in the program itself.
 pub(crate) fn depth() -> u32 {
     with(|context| context.worker.depth).unwrap_or(0)
 }

@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::thread;
 
 use super::answers::Answers;
 use super::context::{Context, Worker};
@@ -11,7 +10,6 @@ use super::enter::give_up;
 use super::execute::leave_if_forked;
 use super::identity::become_known_as;
 use super::preload;
-use super::serve::LIFELINE_STACK;
 use super::shape::Shape;
 use crate::os::{self, Board, Maker};
 use crate::task;
@@ -83,9 +81,10 @@ impl Forked<'_> {
             None => Arc::new(Maker::ended()),
         };
         if daemon {
-            end_with(Arc::clone(&maker));
+            let started = os::start_lifeline(None, Arc::clone(&maker));
+            started.unwrap_or_else(|error| give_up("start the lifeline thread", &error));
         }
-        become_known_as(self.configure.identity.clone(), maker);
+        become_known_as(self.configure.identity.clone(), Some(maker));
         task::capture_panics();
         task::print_panics();
         #[cfg(feature = "sandbox")]
@@ -112,17 +111,5 @@ impl Forked<'_> {
         let context = Context::new(worker, Duty::Process, board, None, preload::loaded(), None);
         context.enter_thread();
         context.enter_process();
-    }
-}
-
-/// A daemon does not outlive its parent.
-fn end_with(maker: Arc<Maker>) {
-    let lifeline = thread::Builder::new().name("lifeline".into()).stack_size(LIFELINE_STACK);
-    let started = lifeline.spawn(move || {
-        maker.wait_for_end();
-        os::leave_with_group(os::LIFELINE_LOST)
-    });
-    if let Err(error) = started {
-        give_up("start the lifeline thread", &error);
     }
 }

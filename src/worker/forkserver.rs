@@ -17,6 +17,7 @@ use std::path::Path;
 
 use super::answers::write;
 use super::enter::{begin, give_up};
+use super::identity::become_known_as;
 use super::preload;
 use super::serve::{Orders, Pipes, configuration};
 use super::shape::Shape;
@@ -46,7 +47,9 @@ struct Ordered {
 /// Loads what is to be loaded, then forks until the program ends.
 pub(super) fn serve(pipes: Pipes) -> ! {
     let Pipes { control, maker, orders, reports } = pipes;
-    let (configure, _) = configuration(&mut Orders::new(orders), &reports);
+    let (configure, _) = configuration(&mut Orders::new(orders), &reports, &maker);
+    // What is loaded may ask who it is loaded by.
+    become_known_as(configure.identity.clone(), None);
     let loaded = configure.preload.as_ref().map_or(Ok(()), preload::load).and_then(|()| stands_alone());
     let report = loaded.map_or_else(Report::PreloadFailed, |()| Report::Ready);
     let reported = write(&reports, &report, Vec::new());

@@ -54,13 +54,12 @@ pub(crate) fn ourselves() -> Arc<Ourselves> {
     Arc::clone(ours.get_or_insert_with(|| Arc::new(Ourselves { identity: program(), maker: None })))
 }
 
-/// From now on this process is the one that its parent says, whom it sees end by this.
-pub(super) fn become_known_as(identity: Identity, maker: Arc<Maker>) {
+/// From now on this process is the one that its parent says, whom it sees end by this, where it has that.
+pub(super) fn become_known_as(identity: Identity, maker: Option<Arc<Maker>>) {
     if let Some(method) = identity.start_method {
         start_method::inherit(method);
     }
-    *OURS.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some(Arc::new(Ourselves { identity, maker: Some(maker) }));
+    *OURS.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Ourselves { identity, maker }));
 }
 
 /// The name of the program's file.

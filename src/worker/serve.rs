@@ -1,7 +1,7 @@
 //! The worker's loop: read an order, obey it, report.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,9 +21,6 @@ use crate::wire::{
     Codec, Configure, Duty, Initializer, LARGEST_MAX, Order, PROTOCOL, Records, Report, Run, TaskRef, codec,
     split,
 };
-
-/// The thread that only waits for the parent's end needs next to nothing.
-pub(super) const LIFELINE_STACK: usize = 64 * 1024;
 
 /// What connects this process with the one that it works for.
 pub(super) struct Pipes {
@@ -51,6 +48,8 @@ struct Polling {
 struct Server {
     orders: Orders,
     answers: Answers,
+    /// What its end hangs on, until there is a thread that holds it.
+    lifeline: Option<(OwnedFd, Arc<Maker>)>,
     tasks: Vec<Result<Task, String>>,
     max: usize,
 }
@@ -61,39 +60,36 @@ struct Server {
 pub(super) fn serve(pipes: Pipes, handles: OwnedFd, board: &OwnedFd, outlives: bool) -> ! {
     let Pipes { control, maker, orders, reports } = pipes;
     let maker = Arc::new(maker);
-    if !outlives {
-        start_lifeline(control, Arc::clone(&maker));
-    }
     let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
     let answers = Answers { reports, handles };
-    let mut server = Server { orders: Orders::new(orders), answers, tasks: Vec::new(), max: 0 };
-    let (configure, arguments) = configuration(&mut server.orders, &server.answers.reports);
-    become_known_as(configure.identity.clone(), maker);
+    let lifeline = (!outlives).then(|| (control, Arc::clone(&maker)));
+    let mut server = Server { orders: Orders::new(orders), answers, lifeline, tasks: Vec::new(), max: 0 };
+    let (configure, arguments) = configuration(&mut server.orders, &server.answers.reports, &maker);
+    become_known_as(configure.identity.clone(), Some(maker));
     server.configured(&configure, board, arguments)
 }
 
 /// Says hello, and waits to be told how to be.
-pub(super) fn configuration(orders: &mut Orders, reports: &OwnedFd) -> (Box<Configure>, Bytes) {
+pub(super) fn configuration(
+    orders: &mut Orders,
+    reports: &OwnedFd,
+    maker: &Maker,
+) -> (Box<Configure>, Bytes) {
     let hello = Report::Hello { protocol: PROTOCOL, image: Image::of_this_process().identity() };
     // If the parent is gone, whatever it has ordered before is there all the same.
     let _nobody_listens = write(reports, &hello, Vec::new());
+    // There is no lifeline yet, and another child of the parent may hold the pipe.
+    let awaited: Vec<_> =
+        [Some(&orders.pipe), maker.pidfd()].into_iter().flatten().map(OwnedFd::as_fd).collect();
+    let _either = os::wait_for_any(&awaited, None);
+    if !os::wait_readable(&orders.pipe, Some(0)).unwrap_or(false) {
+        os::leave_at_once(os::LIFELINE_LOST)
+    }
     match orders.next() {
         Ok(Some((Order::Configure(configure), arguments))) => (configure, arguments),
         Ok(Some(_)) => give_up("start", &"the first order was another than expected"),
         // The pool was dropped meanwhile.
         Ok(None) | Err(_) => os::leave_at_once(os::LIFELINE_LOST),
-    }
-}
-
-/// Nothing outlives the parent: not even a task in an endless loop, or what it has started.
-fn start_lifeline(control: OwnedFd, maker: Arc<Maker>) {
-    let lifeline = thread::Builder::new().name("lifeline".into()).stack_size(LIFELINE_STACK);
-    let started = lifeline.spawn(move || {
-        os::echo_until_end(control, &maker);
-        os::leave_with_group(os::LIFELINE_LOST)
-    });
-    if let Err(error) = started {
-        give_up("start the lifeline thread", &error);
     }
 }
 
@@ -121,7 +117,20 @@ impl Server {
         }
     }
 
+    /// From now on this process ends with its parent.
+    fn tie(&mut self) {
+        if let Some((control, maker)) = self.lifeline.take()
+            && let Err(error) = os::start_lifeline(Some(control), maker)
+        {
+            give_up("start the lifeline thread", &error);
+        }
+    }
+
     fn run(mut self, configure: &Configure, board: Board, arguments: &[u8]) -> ! {
+        // If nothing of the program's own runs before it is ready, the pool hears that first.
+        if !configure.is_plain() {
+            self.tie();
+        }
         task::capture_panics();
         let worker = Worker {
             index: configure.index,
@@ -148,7 +157,9 @@ impl Server {
         if configure.duty == Duty::Process {
             self.run_once(&context)
         }
-        match self.answers.report(&Report::Ready, Vec::new()).and_then(|()| self.obey(&context)) {
+        let reported = self.answers.report(&Report::Ready, Vec::new());
+        self.tie();
+        match reported.and_then(|()| self.obey(&context)) {
             Ok(()) => std::process::exit(0),
             // The parent is gone; nobody is left to be told, or to end what tasks have started.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -186,6 +197,7 @@ impl Server {
     fn run_once(mut self, context: &Context) -> ! {
         task::print_panics();
         let _nobody_listens = self.answers.report(&Report::Ready, Vec::new());
+        self.tie();
         let (run, payload) = match self.orders.next() {
             Ok(Some((Order::Run(run), payload))) => (run, payload),
             Ok(Some(_)) => give_up("start", &"the second order was another than expected"),

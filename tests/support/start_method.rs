@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use multiprocess::{StartMethod, set_start_method};
 
 /// The start method of pools that do not say otherwise.
-const ENV: &str = "MULTIPROCESS_TEST_START_METHOD";
+pub const ENV: &str = "MULTIPROCESS_TEST_START_METHOD";
 
 /// True in the process that runs the tests once more.
 pub fn is_on_forkserver() -> bool {

@@ -9,13 +9,13 @@ use tokio::net::unix::pipe::Sender;
 
 use super::origin::spawn;
 use super::running::{Refusal, Running};
-use super::start::{Born, Newborn, Pipes, Unborn, environment, token};
+use super::start::{Born, Newborn, Pipes, Unborn, environment, printable, token};
 use crate::backend::{Profile, Streams};
 use crate::error::{Error, Result};
 use crate::os::{self, Child, Launch};
 use crate::task::Setup as Function;
 use crate::wire::{Configure, Frame, OnError, Order, Preload};
-use crate::worker::{Role, Setup, enter_forked};
+use crate::worker::{Role, Setup, enter_forked, ourselves};
 
 /// A forkserver as a pool has it.
 #[derive(Debug)]
@@ -136,8 +136,7 @@ impl Seed {
         let token = token()?;
         let pipes = Pipes::new(Setup { token, role: Role::Forkserver, outlives: false }, &[])?;
         let launch = Launch {
-            title: os::roomy_title(&format!("{}: forkserver", profile.configure.name.replace('\0', " ")))
-                .into(),
+            title: printable(&os::roomy_title(&format!("{}: forkserver", profile.configure.name))),
             env: environment(profile, token),
             current_dir: profile.current_dir.clone(),
             control: pipes.their_control,
@@ -161,16 +160,20 @@ impl Seed {
     /// Waits until it has loaded what it is to load.
     async fn grow(self, profile: &Profile) -> Result<Running> {
         let Self { child, control, orders, reports } = self;
-        let killer = child.killer();
+        let (pid, killer) = (child.pid(), child.killer());
         let mut newborn = Newborn::new(child, reports, None, profile)?;
         newborn.hello().await?;
-        let configure =
-            Configure { preload: profile.preload.as_ref().map(travelling), ..Configure::default() };
+        let name = format!("{}: forkserver", profile.configure.name);
+        let configure = Configure {
+            identity: ourselves().child(name, true, ""),
+            preload: profile.preload.as_ref().map(travelling),
+            ..Configure::default()
+        };
         let frame = Frame::new(&Order::Configure(Box::new(configure)), bytes::Bytes::new());
         // A forkserver that reads no more has ended, and that says more.
         let _ended = write_all(orders, &frame.head).await;
         newborn.ready().await?;
-        let running = Running::new(control, killer, newborn.into_end());
+        let running = Running::new(control, pid, killer, newborn.into_end());
         running.map_err(|cause| Error::start("watch its forkserver", cause))
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::start::Ended;
@@ -20,7 +20,7 @@ use crate::os::{self, Child, Killer, Launch, background};
 use crate::wire::{ForkNotice, ForkRequest};
 use crate::worker::REQUEST_ROOM;
 
-/// A forkserver that has not forked by then is stopped, and will be killed.
+/// A forkserver that has not forked by then, nor worked on it, is stopped and will be killed. One that has much to share takes its time.
 const FORKED_WITHIN: Duration = Duration::from_secs(5);
 /// A process that was killed and is still there then stays for ever.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -31,6 +31,7 @@ const NOTICE_ROOM: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Running {
     control: Arc<OwnedFd>,
+    pid: u32,
     killer: Killer,
     next: AtomicU64,
     open: Arc<Open>,
@@ -60,7 +61,7 @@ enum Stage {
 
 impl Running {
     /// Listens to it from now on. Runs on the background runtime.
-    pub(super) fn new(control: OwnedFd, killer: Killer, ended: Ended) -> io::Result<Self> {
+    pub(super) fn new(control: OwnedFd, pid: u32, killer: Killer, ended: Ended) -> io::Result<Self> {
         os::set_nonblocking(&control)?;
         let control = Arc::new(control);
         let heard = os::watch(Arc::clone(&control))?;
@@ -72,7 +73,7 @@ impl Running {
             ended.await;
             drop(told);
         });
-        Ok(Self { control, killer, next: AtomicU64::new(0), open, gone })
+        Ok(Self { control, pid, killer, next: AtomicU64::new(0), open, gone })
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -115,13 +116,28 @@ impl Running {
             stderr: launch.stderr.is_some(),
         };
         let forked = self.ask(&request, launch).map_err(Refusal::Refused)?.ok_or(Refusal::Gone)?;
-        match tokio::time::timeout(FORKED_WITHIN, forked).await {
-            Ok(Ok(forked)) => forked.map_err(Refusal::Refused),
-            Ok(Err(_gone)) => Err(Refusal::Gone),
-            Err(_silent) => {
+        match self.answer(forked).await {
+            Some(Ok(forked)) => forked.map_err(Refusal::Refused),
+            Some(Err(_gone)) => Err(Refusal::Gone),
+            None => {
                 self.killer.kill();
                 Err(Refusal::Gone)
             }
+        }
+    }
+
+    /// Waits for an answer; nothing if it does nothing more.
+    async fn answer<T>(&self, mut answer: oneshot::Receiver<T>) -> Option<Result<T, RecvError>> {
+        let mut worked = os::time_worked(self.pid);
+        loop {
+            if let Ok(answered) = tokio::time::timeout(FORKED_WITHIN, &mut answer).await {
+                return Some(answered);
+            }
+            let now = os::time_worked(self.pid);
+            if now.is_none() || now == worked {
+                return None;
+            }
+            worked = now;
         }
     }
 

@@ -8,6 +8,7 @@ mod entrance;
 mod fork;
 mod image;
 mod launch;
+mod lifeline;
 mod memory;
 #[cfg(all(test, models))]
 mod models;
@@ -23,10 +24,10 @@ mod title;
 
 pub(crate) use board::{Board, SLOTS};
 pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch, watch_room};
-pub(crate) use clock::monotonic_ns;
+pub(crate) use clock::{monotonic_ns, time_worked};
 pub(crate) use control::{
-    Maker, call_out, control_pair, echo_until_end, hang_up, peek_stdin, receive, receive_now, send,
-    send_waiting, wait_for_any, was_echoed,
+    Maker, call_out, control_pair, hang_up, peek_stdin, receive, receive_now, send, send_waiting,
+    wait_for_any, was_echoed,
 };
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
@@ -38,6 +39,7 @@ pub(crate) use entrance::{before_main, run_later_constructors};
 pub(crate) use fork::{Rooted, fork, forked, not_forked, notice_forks, other_threads};
 pub(crate) use image::Image;
 pub(crate) use launch::Launch;
+pub(crate) use lifeline::start_lifeline;
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
