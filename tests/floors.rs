@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module with its floor. `error` may be named by all, and `lib` names all.
-const FLOORS: [(&str, u32); 12] = [
+const FLOORS: [(&str, u32); 13] = [
     ("os", 0),
     ("wait", 1),
     ("wire", 1),
     ("task", 2),
+    ("channel", 3),
     ("worker", 4),
     ("backend", 5),
     ("dispatch", 6),

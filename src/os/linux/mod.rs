@@ -4,6 +4,7 @@ mod board;
 mod child;
 mod clock;
 mod control;
+mod datagram;
 mod entrance;
 mod fork;
 mod image;
@@ -16,8 +17,10 @@ mod oom;
 mod passing;
 mod pipe;
 mod random;
+mod ready;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod sealed;
 mod slot;
 mod stderr;
 mod title;
@@ -29,6 +32,7 @@ pub(crate) use control::{
     Maker, call_out, control_pair, hang_up, peek_stdin, receive, receive_now, send, send_waiting,
     wait_for_any, was_echoed,
 };
+pub(crate) use datagram::{Datagram, only_receive, send_datagram, take_datagram};
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
     leave_at_once, leave_with_group, nice, reset_signals, set_variable, stdin_is_control,
@@ -45,10 +49,12 @@ pub(crate) use oom::OomKills;
 pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
+pub(crate) use ready::{Wanted, Watched, any_of, is_ready, ready, register};
 #[cfg(feature = "sandbox")]
 pub(crate) use sandbox::{
     Limit, Refused, forbid_dumps, forbid_new_privileges, is_needed_call, limit, refuse_calls, restrict_files,
 };
+pub(crate) use sealed::{is_sealed, read_sealed, sealed};
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
 pub(crate) use title::{Title, roomy_title};
