@@ -71,7 +71,7 @@ impl End {
             let watched = room.as_ref().expect("it was just made");
             match ready!(watched.poll_write_ready(cx)) {
                 Ok(mut guard) if os::is_ready(&self.fd, Wanted::Room).is_ok_and(|is| !is) => {
-                    guard.clear_ready()
+                    guard.clear_ready();
                 }
                 Ok(_) => {}
                 // Its runtime has ended.
@@ -90,7 +90,20 @@ impl End {
         take(&self.fd, max, open)
     }
 
-    /// Takes the next message; nothing if there is none until `end`.
+    /// Takes the next message, and blocks this thread until there is one.
+    pub(super) fn receive_here<T>(
+        &self,
+        max: u64,
+        mut open: impl FnMut(Arrived<'_>) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            if let Some(taken) = self.blocking_receive(max, None, &mut open)? {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// As `receive_here`; nothing if there is none until `end`.
     pub(super) fn blocking_receive<T>(
         &self,
         max: u64,

@@ -39,8 +39,7 @@ impl<A, B: Payload> Connection<A, B> {
     ///
     /// See [`pipe`](crate::pipe()).
     pub fn blocking_recv(&self) -> Result<B> {
-        let received = self.end.blocking_receive(self.max, None, into_value)?;
-        Ok(received.expect("there is no time that could be over"))
+        self.end.receive_here(self.max, into_value)
     }
 
     /// As [`recv`](Self::recv), if there is a value now: `None` if there is none.

@@ -33,8 +33,7 @@ impl<A, B: Payload> Connection<A, B> {
     ///
     /// See [`try_send_bytes`](Self::try_send_bytes).
     pub fn blocking_recv_bytes(&self) -> Result<Vec<u8>> {
-        let received = self.end.blocking_receive(self.max, None, into_bytes)?;
-        Ok(received.expect("there is no time that could be over"))
+        self.end.receive_here(self.max, into_bytes)
     }
 
     /// As [`recv_bytes`](Self::recv_bytes), if there is a message now: `None` if there is none.
@@ -107,7 +106,6 @@ impl<A, B: Payload> Connection<A, B> {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn blocking_recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize> {
-        let received = self.end.blocking_receive(self.max, None, |arrived| copy_into(arrived, buffer))?;
-        Ok(received.expect("there is no time that could be over"))
+        self.end.receive_here(self.max, |arrived| copy_into(arrived, buffer))
     }
 }
