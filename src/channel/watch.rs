@@ -73,10 +73,12 @@ fn runtime_here() -> Option<Id> {
 /// A new registration with the runtime of this call; with the crate's own outside of all, and where a runtime has no I/O.
 pub(super) fn watch_here(fd: &Fd, wanted: Wanted) -> Result<Watched> {
     let failed = |cause| Error::connection("wait for it", cause);
-    if Handle::try_current().is_ok()
-        && let Ok(watched) = register(fd.share(), wanted)
-    {
-        return Ok(watched);
+    if Handle::try_current().is_ok() {
+        match register(fd.share(), wanted) {
+            // This runtime cannot, whatever the kernel says.
+            Err(error) if error.raw_os_error().is_none() => {}
+            registered => return registered.map_err(failed),
+        }
     }
     // Its thread is not in the copy.
     os::not_forked()?;
