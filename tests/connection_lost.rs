@@ -34,7 +34,6 @@ fn send_for_ever(sender: Sender<(u32, u32, Vec<u8>)>, own: u32) {
     let _last = numbers.map(|number| sender.blocking_send(&message(own, number))).find(Result::is_err);
 }
 
-// fault 91
 async fn a_sender_that_is_killed_tears_no_message_and_hurts_no_other() {
     for round in 0..30 {
         let (receiver, sender) = one_way().expect("there are descriptors left");
@@ -69,7 +68,6 @@ fn take_for_ever(receiver: Receiver<(u32, u32, Vec<u8>)>, taken: Sender<u32>) {
     }
 }
 
-// fault 91
 async fn a_receiver_that_is_killed_takes_whole_messages_or_none() {
     const LAST: u32 = 300;
     for round in 0..20 {
@@ -129,7 +127,6 @@ fn memory(length: u64, seals: SealFlags) -> OwnedFd {
     memory
 }
 
-// fault 95
 #[test]
 fn whatever_a_hostile_peer_sends_is_an_error_and_the_next_message_comes() {
     alone(|| {
@@ -172,7 +169,6 @@ fn whatever_a_hostile_peer_sends_is_an_error_and_the_next_message_comes() {
     });
 }
 
-// fault 95
 #[test]
 fn random_bytes_and_descriptors_never_panic_the_receiver() {
     let (receiver, sender) =
@@ -299,47 +295,49 @@ fn a_forked_child_uses_its_copies_and_takes_nothing_from_its_parent() {
     });
 }
 
-// fault 85
+fn use_one() {
+    let (ours, theirs) = pipe::<Vec<u8>, Sender<u8>>().expect("there are descriptors left");
+    let answer = |connection: Connection<Sender<u8>, Vec<u8>>| {
+        let (receiver, sender) = one_way().expect("there are descriptors left");
+        let length = connection.blocking_recv().expect("it was sent").len();
+        connection.blocking_send(&sender).expect("it is open");
+        drop(sender);
+        (length, receiver.blocking_recv().ok())
+    };
+    let process = Process::spawn(answer, (theirs,)).expect("it starts");
+    ours.blocking_send(&vec![1; 1 << 20]).expect("it is open");
+    ours.blocking_recv().expect("it is answered").blocking_send(&7).expect("it is open");
+    assert_eq!(process.blocking_join().expect("it returns"), (1 << 20, Some(7)));
+}
+
+fn wait_in_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(async {
+        let (receiver, sender) = one_way::<Vec<u8>>().expect("there are descriptors left");
+        while sender.try_send(&vec![1; 20_000]).is_ok() {}
+        let takes = async {
+            while receiver
+                .recv_timeout(std::time::Duration::from_millis(1))
+                .await
+                .expect("it is open")
+                .is_some()
+            {}
+            wait(&[&receiver], Some(std::time::Duration::from_millis(1))).await
+        };
+        let (sent, waited) = tokio::join!(sender.send(&vec![1; 40_000]), takes);
+        sent.expect("it is open");
+        waited.expect("it can be waited for");
+    });
+}
+
+fn leave_messages_unread() {
+    let (_receiver, sender) = one_way().expect("there are descriptors left");
+    let (_numbers, to_send) = one_way::<u8>().expect("there are descriptors left");
+    sender.blocking_send(&(vec![1; 100_000], Some(to_send))).expect("there is room");
+}
+
 #[test]
 fn connections_leave_nothing_behind() {
-    fn use_one() {
-        let (ours, theirs) = pipe::<Vec<u8>, Sender<u8>>().expect("there are descriptors left");
-        let answer = |connection: Connection<Sender<u8>, Vec<u8>>| {
-            let (receiver, sender) = one_way().expect("there are descriptors left");
-            let length = connection.blocking_recv().expect("it was sent").len();
-            connection.blocking_send(&sender).expect("it is open");
-            drop(sender);
-            (length, receiver.blocking_recv().ok())
-        };
-        let process = Process::spawn(answer, (theirs,)).expect("it starts");
-        ours.blocking_send(&vec![1; 1 << 20]).expect("it is open");
-        ours.blocking_recv().expect("it is answered").blocking_send(&7).expect("it is open");
-        assert_eq!(process.blocking_join().expect("it returns"), (1 << 20, Some(7)));
-    }
-    fn wait_in_a_runtime() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be made").block_on(async {
-            let (receiver, sender) = one_way::<Vec<u8>>().expect("there are descriptors left");
-            while sender.try_send(&vec![1; 20_000]).is_ok() {}
-            let takes = async {
-                while receiver
-                    .recv_timeout(std::time::Duration::from_millis(1))
-                    .await
-                    .expect("it is open")
-                    .is_some()
-                {}
-                wait(&[&receiver], Some(std::time::Duration::from_millis(1))).await
-            };
-            let (sent, waited) = tokio::join!(sender.send(&vec![1; 40_000]), takes);
-            sent.expect("it is open");
-            waited.expect("it can be waited for");
-        });
-    }
-    fn leave_messages_unread() {
-        let (_receiver, sender) = one_way().expect("there are descriptors left");
-        let (_numbers, to_send) = one_way::<u8>().expect("there are descriptors left");
-        sender.blocking_send(&(vec![1; 100_000], Some(to_send))).expect("there is room");
-    }
     if left_out("the forkserver of all processes stays, with its descriptors") {
         return;
     }
