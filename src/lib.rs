@@ -17,7 +17,9 @@ mod wait;
 mod wire;
 pub mod worker;
 
-pub use channel::{Connection, Nothing, Receiver, Sender, blocking_wait, one_way, pipe, wait};
+pub use channel::{
+    Client, Connection, Listener, Nothing, Receiver, Sender, blocking_wait, one_way, pipe, wait,
+};
 pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};

@@ -12,7 +12,7 @@ use super::stream::Sending;
 use crate::error::{Error, Result};
 use crate::wire::{DEFAULT_MAX, Fd};
 
-/// One end of a connection between processes: it sends values of type `A` and receives values of type `B`. Made by [`pipe`](crate::pipe()).
+/// One end of a connection between processes: it sends values of type `A` and receives values of type `B`. Made by [`pipe`](crate::pipe()), or by a [`Listener`](crate::Listener) and a [`Client`](crate::Client).
 /// Python: `multiprocessing.connection.Connection`.
 ///
 /// # Messages

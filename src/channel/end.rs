@@ -133,7 +133,8 @@ impl End {
         self.when_readable(|| Ok(self.is_ready(Wanted::Input)?.then_some(()))).await
     }
 
-    async fn when_readable<T>(&self, mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    /// Waits until there is something to read and `attempt` has made something of it.
+    pub(super) async fn when_readable<T>(&self, mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
         loop {
             let watched = self.watch.here(&self.fd)?;
             match watched.readable().await {

@@ -6,6 +6,7 @@
 mod connection;
 mod end;
 mod letter;
+mod listener;
 mod pipe;
 mod receive;
 mod receive_bytes;
@@ -15,5 +16,6 @@ mod wait;
 mod watch;
 
 pub use connection::{Connection, Nothing, Receiver, Sender};
+pub use listener::{Client, Listener};
 pub use pipe::{one_way, pipe};
 pub use wait::{blocking_wait, wait};

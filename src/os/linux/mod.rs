@@ -10,6 +10,7 @@ mod fork;
 mod image;
 mod launch;
 mod lifeline;
+mod listener;
 mod memory;
 #[cfg(all(test, models))]
 mod models;
@@ -44,6 +45,7 @@ pub(crate) use fork::{Rooted, fork, forked, not_forked, notice_forks, other_thre
 pub(crate) use image::Image;
 pub(crate) use launch::Launch;
 pub(crate) use lifeline::start_lifeline;
+pub(crate) use listener::{accept, connect_to, is_of_our_user, listen_at};
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
