@@ -191,6 +191,51 @@ pub enum Error {
         /// The name of the function.
         task: String,
     },
+    /// Nobody is left at the other end of a connection: all copies of that end are closed, wherever they were. Python: `EOFError`, `BrokenPipeError`.
+    ///
+    /// Whatever was sent before can still be received, and comes first.
+    #[error("the other end of the connection is closed")]
+    Disconnected,
+    /// There is no room for one more message now, and this form does not wait for it.
+    #[error("there is no room for one more message")]
+    Full,
+    /// A message is longer than the buffer that it was to be put in. Python: `BufferTooShort`.
+    #[error("a message of {} bytes does not fit a buffer of {room}", .message.len())]
+    BufferTooShort {
+        /// The whole message, which is taken and not lost.
+        message: Vec<u8>,
+        /// The bytes that the buffer has.
+        room: usize,
+    },
+    /// A message takes more bytes than a connection may send or receive.
+    #[error("a message of {size} bytes is more than the {max} that the connection takes")]
+    MessageTooLarge {
+        /// Its size in bytes, as its sender says.
+        size: u64,
+        /// The largest size allowed, set with [`Connection::max_frame`](crate::Connection::max_frame).
+        max: u64,
+    },
+    /// A value that was to be sent over a connection could not be encoded.
+    #[error("cannot encode a message: {cause}")]
+    EncodeMessage {
+        /// What the value's `Serialize` said.
+        cause: String,
+    },
+    /// What came over a connection is no such value. It is taken; what comes behind it is not harmed.
+    #[error("cannot decode a message: {cause}")]
+    DecodeMessage {
+        /// What was wrong with the bytes, or what has not come with them.
+        cause: String,
+    },
+    /// The operating system refused something that a connection needs.
+    #[error("cannot {step}")]
+    Connection {
+        /// What was being done.
+        step: &'static str,
+        /// The error of the operating system.
+        #[source]
+        cause: Arc<io::Error>,
+    },
     /// Memory that processes share could not be had, or what came over is no such thing.
     #[error("cannot make {what} that processes share")]
     Shared {
@@ -249,6 +294,10 @@ impl Error {
 
     pub(crate) fn shared(what: &'static str, cause: io::Error) -> Self {
         Self::Shared { what, cause: Arc::new(cause) }
+    }
+
+    pub(crate) fn connection(step: &'static str, cause: io::Error) -> Self {
+        Self::Connection { step, cause: Arc::new(cause) }
     }
 
     pub(crate) fn start(step: &'static str, cause: io::Error) -> Self {

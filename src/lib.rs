@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod channel;
 mod context;
 mod dispatch;
 pub mod dummy;
@@ -17,6 +18,9 @@ mod wait;
 mod wire;
 pub mod worker;
 
+pub use channel::{
+    Client, Connection, Listener, Nothing, Receiver, Sender, blocking_wait, one_way, pipe, wait,
+};
 pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};

@@ -118,6 +118,13 @@ fn crash_answers_all_documents_but_one_in_ten() {
     assert_eq!(lines_of("crash", &[]), expected);
 }
 
+#[test]
+fn ping_pong_counts_every_ball() {
+    let lines = lines_of("ping_pong", &["50"]);
+    assert_eq!(lines[0], "the ball was played 100 times, Some(50) of them by pong");
+    assert!(lines[1].contains(" round trips per second, "), "{}", lines[1]);
+}
+
 // C004, C005, C007, C022
 #[test]
 fn process_starts_joins_and_terminates() {

@@ -7,6 +7,7 @@ mod child;
 mod echo;
 mod map;
 mod memory;
+mod pipe;
 mod plan;
 mod report;
 mod roundtrip;
@@ -21,13 +22,14 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 17] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
     ("event_wakeup", sync::wakeup),
     ("roundtrip_spawned", roundtrip::spawned),
     ("roundtrip_block_on", roundtrip::block_on),
     ("roundtrip_current_thread", roundtrip::current_thread),
+    ("pipe_roundtrip", pipe::roundtrip),
     ("map_u64_1m", map::default_chunks),
     ("map_u64_chunk1", map::single_elements),
     ("cpu_speedup_2", speedup::two_workers),

@@ -2,6 +2,8 @@
 //!
 //! Python: `multiprocessing.dummy`, `multiprocessing.pool.ThreadPool`.
 //!
+//! Connections and listeners are those of processes: they work between threads as they are.
+//!
 //! Arguments and results are encoded here too, so that a program that runs on threads runs on processes. A thread cannot be killed: what
 //! a terminated pool was running goes on until it returns, and its result is passed over. A crash takes the whole program along.
 
@@ -13,6 +15,9 @@ use crate::pool::{Kind, Pool, Sealed};
 /// Between threads these are the same: what processes share is shared by the threads in them too.
 pub use crate::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
 
+pub use crate::channel::{
+    Client, Connection, Listener, Nothing, Receiver, Sender, blocking_wait, one_way, pipe, wait,
+};
 pub use process::{Process, ProcessBuilder};
 pub use twin::{ActiveChild, CurrentProcess, active_children, current_process};
 

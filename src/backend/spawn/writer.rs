@@ -56,7 +56,7 @@ impl Ways {
     fn to(link: &SpawnLink) -> io::Result<Self> {
         let pipe = Sender::from_owned_fd(link.orders.as_fd().try_clone_to_owned()?)?;
         let socket = link.handles.as_fd().try_clone_to_owned()?;
-        Ok(Self { pipe, socket: os::watch_room(socket)? })
+        Ok(Self { pipe, socket: os::watch_room(Arc::new(socket))? })
     }
 
     /// Writes once there is room where there was none, as far as there is. Fails if the runtime ends.

@@ -65,8 +65,8 @@ pub(crate) fn watch(descriptor: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>
 }
 
 /// As `watch`, for room to write.
-pub(crate) fn watch_room(descriptor: OwnedFd) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
-    watch_for(Arc::new(descriptor), Interest::WRITABLE)
+pub(crate) fn watch_room(descriptor: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    watch_for(descriptor, Interest::WRITABLE)
 }
 
 fn watch_for(descriptor: Arc<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<Arc<OwnedFd>>> {

@@ -4,11 +4,13 @@ mod board;
 mod child;
 mod clock;
 mod control;
+mod datagram;
 mod entrance;
 mod fork;
 mod image;
 mod launch;
 mod lifeline;
+mod listener;
 mod memory;
 #[cfg(all(test, models))]
 mod models;
@@ -17,8 +19,10 @@ mod owner;
 mod passing;
 mod pipe;
 mod random;
+mod ready;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod sealed;
 #[cfg(not(models))]
 mod shared;
 #[cfg(models)]
@@ -35,6 +39,7 @@ pub(crate) use control::{
     Maker, call_out, control_pair, hang_up, peek_stdin, receive, receive_now, send, send_waiting,
     wait_for_any, was_echoed,
 };
+pub(crate) use datagram::{Datagram, only_receive, send_datagram, take_datagram};
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
     ignores_signals, leave_at_once, leave_with_group, nice, reset_signals, set_variable, stdin_is_control,
@@ -46,16 +51,19 @@ pub(crate) use fork::{Rooted, fork, forked, not_forked, notice_forks, other_thre
 pub(crate) use image::Image;
 pub(crate) use launch::Launch;
 pub(crate) use lifeline::start_lifeline;
+pub(crate) use listener::{accept, connect_to, is_of_our_user, listen_at};
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use owner::Owner;
 pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
+pub(crate) use ready::{Wanted, Watched, any_of, is_ready, ready, register};
 #[cfg(feature = "sandbox")]
 pub(crate) use sandbox::{
     Limit, Refused, forbid_dumps, forbid_new_privileges, is_needed_call, limit, refuse_calls, restrict_files,
 };
+pub(crate) use sealed::{is_sealed, read_sealed, sealed};
 pub(crate) use shared::{Shared, Word};
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};

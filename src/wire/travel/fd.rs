@@ -19,8 +19,13 @@ impl Fd {
         Self(Arc::new(fd))
     }
 
+    /// A share in it, for whoever needs it open.
+    pub(crate) fn share(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.0)
+    }
+
     /// The descriptor for its only user, or a copy if there are others: on threads it travels without being sent.
-    pub(super) fn into_owned(self) -> io::Result<OwnedFd> {
+    pub(crate) fn into_owned(self) -> io::Result<OwnedFd> {
         Arc::try_unwrap(self.0).or_else(|shared| shared.try_clone())
     }
 }

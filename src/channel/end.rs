@@ -1,0 +1,182 @@
+//! One end of a connection, whatever goes over it: sending and taking messages, and waiting for them and for room.
+//!
+//! The socket is never waited on in a call of the kernel that takes something: whoever waits, waits until something can be taken, and then
+//! tries. So a message is taken only by a call that returns it.
+
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use super::letter::{Arrived, Letter, take};
+use super::watch::{Watch, watch_here};
+use crate::error::{Error, Result};
+use crate::os::{self, Wanted, Watched};
+use crate::wire::Fd;
+
+#[derive(Debug)]
+pub(super) struct End {
+    fd: Fd,
+    watch: Watch,
+}
+
+impl End {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self { fd: Fd::new(fd), watch: Watch::default() }
+    }
+
+    pub(super) fn try_clone(&self) -> Result<Self> {
+        let copy = self.fd.as_fd().try_clone_to_owned();
+        copy.map(Self::new).map_err(|cause| Error::connection("copy it", cause))
+    }
+
+    pub(super) fn fd(&self) -> &Fd {
+        &self.fd
+    }
+
+    /// Sends a message; false if there is no room for it.
+    pub(super) fn try_send(&self, letter: &Letter) -> Result<bool> {
+        match os::send_datagram(&self.fd, letter.parts(), &letter.descriptors()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) if os::is_gone(&error) => Err(Error::Disconnected),
+            Err(error) => Err(Error::connection("send a message", error)),
+        }
+    }
+
+    pub(super) fn blocking_send(&self, letter: &Letter) -> Result<()> {
+        while !self.try_send(letter)? {
+            self.wait_here(Wanted::Room, None)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn send(&self, letter: &Letter) -> Result<()> {
+        let mut room = None;
+        std::future::poll_fn(|cx| self.poll_send(letter, &mut room, cx)).await
+    }
+
+    /// Sends a message as soon as there is room; `room` holds what is waited with in the meantime.
+    pub(super) fn poll_send(
+        &self,
+        letter: &Letter,
+        room: &mut Option<Watched>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        while !self.try_send(letter)? {
+            if room.is_none() {
+                // A registration of its own, for which the kernel wants a copy: most messages never wait for room.
+                *room = Some(watch_here(self.try_clone()?.fd(), Wanted::Room)?);
+            }
+            let watched = room.as_ref().expect("it was just made");
+            match ready!(watched.poll_write_ready(cx)) {
+                Ok(mut guard) if os::is_ready(&self.fd, Wanted::Room).is_ok_and(|is| !is) => {
+                    guard.clear_ready();
+                }
+                Ok(_) => {}
+                // Its runtime has ended.
+                Err(_) => *room = None,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the next message, if there is one.
+    pub(super) fn try_receive<T>(
+        &self,
+        max: u64,
+        open: impl FnOnce(Arrived<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        take(&self.fd, max, open)
+    }
+
+    /// Takes the next message, and blocks this thread until there is one.
+    pub(super) fn receive_here<T>(
+        &self,
+        max: u64,
+        mut open: impl FnMut(Arrived<'_>) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            if let Some(taken) = self.blocking_receive(max, None, &mut open)? {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// As `receive_here`; nothing if there is none until `end`.
+    pub(super) fn blocking_receive<T>(
+        &self,
+        max: u64,
+        end: Option<Instant>,
+        mut open: impl FnMut(Arrived<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        loop {
+            if let Some(taken) = self.try_receive(max, &mut open)? {
+                return Ok(Some(taken));
+            }
+            if !self.wait_here(Wanted::Input, end)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    pub(super) async fn receive<T>(
+        &self,
+        max: u64,
+        mut open: impl FnMut(Arrived<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.when_readable(|| self.try_receive(max, &mut open)).await
+    }
+
+    /// Waits until there is something to take, or the end.
+    pub(super) async fn readable(&self) -> Result<()> {
+        self.when_readable(|| Ok(self.is_ready(Wanted::Input)?.then_some(()))).await
+    }
+
+    /// Waits until there is something to read and `attempt` has made something of it.
+    pub(super) async fn when_readable<T>(&self, mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        loop {
+            let watched = self.watch.here(&self.fd)?;
+            match watched.readable().await {
+                Ok(mut guard) => match attempt()? {
+                    Some(done) => return Ok(done),
+                    None => guard.clear_ready(),
+                },
+                Err(_) => self.watch.forget(&watched),
+            }
+        }
+    }
+
+    /// As `receive`, for the one stream that an end can be: it keeps one waker and no future.
+    pub(super) fn poll_receive<T>(
+        &self,
+        max: u64,
+        mut open: impl FnMut(Arrived<'_>) -> Result<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T>> {
+        loop {
+            let watched = self.watch.here(&self.fd)?;
+            match ready!(watched.poll_read_ready(cx)) {
+                Ok(mut guard) => match self.try_receive(max, &mut open)? {
+                    Some(taken) => return Poll::Ready(Ok(taken)),
+                    None => guard.clear_ready(),
+                },
+                Err(_) => self.watch.forget(&watched),
+            }
+        }
+    }
+
+    pub(super) fn is_ready(&self, wanted: Wanted) -> Result<bool> {
+        self.wait_here(wanted, Some(Instant::now()))
+    }
+
+    /// Blocks this thread; false when the time is over.
+    pub(super) fn wait_here(&self, wanted: Wanted, end: Option<Instant>) -> Result<bool> {
+        let ready = os::ready(&[self.fd.as_fd()], wanted, end);
+        ready.map(|ready| ready[0]).map_err(|cause| Error::connection("wait for it", cause))
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,51 @@
+//! Sockets with an address in the file system, for processes that have no ancestor to give them a pair.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
+};
+
+/// Connections that may wait to be accepted; the kernel may allow fewer.
+const WAITING: i32 = 4096;
+
+/// A socket that listens at a path, where nothing may be yet.
+pub(crate) fn listen_at(path: &Path) -> io::Result<OwnedFd> {
+    let socket = new_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, WAITING)?;
+    Ok(socket)
+}
+
+/// Takes the next connection; `WouldBlock` if there is none.
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
+    loop {
+        match accept_with(&listener, SocketFlags::CLOEXEC) {
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            accepted => return super::pipe::lift(accepted?),
+        }
+    }
+}
+
+/// A socket that is connected to the one that listens at a path, which need not have accepted it. `WouldBlock` if too many wait there already, unless this
+/// thread may wait too.
+pub(crate) fn connect_to(path: &Path, may_wait: bool) -> io::Result<OwnedFd> {
+    let address = SocketAddrUnix::new(path)?;
+    let waits = if may_wait { SocketFlags::empty() } else { SocketFlags::NONBLOCK };
+    let socket = new_socket(SocketFlags::CLOEXEC | waits)?;
+    retry_on_intr(|| connect(&socket, &address))?;
+    Ok(socket)
+}
+
+/// True if the process at the other end belongs to our user. It is the one that has connected, or that listens.
+pub(crate) fn is_of_our_user(socket: impl AsFd) -> bool {
+    socket_peercred(socket).is_ok_and(|peer| peer.uid == rustix::process::geteuid())
+}
+
+fn new_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
+    super::pipe::lift(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+}

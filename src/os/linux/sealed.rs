@@ -1,0 +1,90 @@
+//! Memory that carries one large message: filled once, then sealed, so that it is never again written to or cut.
+//!
+//! It is read as a file is, and never mapped: whatever its maker has done to it, reading is an error at worst, and no SIGBUS.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::{pread, pwrite, retry_on_intr};
+
+/// What a message stands on from then on.
+fn seals() -> SealFlags {
+    SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
+}
+
+/// What the kernel counts blocks of a file in.
+const BLOCK: u64 = 512;
+
+/// New memory with these bytes in it.
+pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memory = rustix::fs::memfd_create("multiprocess message", flags)?;
+    let mut done = 0;
+    while done < bytes.len() {
+        match retry_on_intr(|| pwrite(&memory, &bytes[done..], done as u64))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => done += written,
+        }
+    }
+    rustix::fs::fcntl_add_seals(&memory, seals())?;
+    Ok(memory)
+}
+
+/// True if this is sealed memory of just so many bytes, and the kernel has them all: a hole of a gigabyte costs its maker nothing, and is not worth a
+/// gigabyte of ours.
+pub(crate) fn is_sealed(memory: impl AsFd, length: u64) -> io::Result<bool> {
+    let are_sealed = rustix::fs::fcntl_get_seals(&memory)?.contains(SealFlags::WRITE | SealFlags::SHRINK);
+    let stat = rustix::fs::fstat(memory)?;
+    let (size, blocks) = (u64::try_from(stat.st_size), u64::try_from(stat.st_blocks));
+    let has_all = blocks.is_ok_and(|blocks| blocks.saturating_mul(BLOCK) >= length);
+    Ok(are_sealed && size == Ok(length) && has_all)
+}
+
+/// Reads the bytes at the front of the memory, as many as there is room for.
+pub(crate) fn read_sealed(memory: impl AsFd, room: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < room.len() {
+        match retry_on_intr(|| pread(&memory, &mut room[done..], done as u64))? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => done += read,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_sealed, read_sealed, sealed};
+
+    #[test]
+    fn sealed_memory_gives_what_was_put_there() {
+        let bytes: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let memory = sealed(&bytes).expect("there is memory left");
+        assert!(is_sealed(&memory, 100_000).expect("it is memory"));
+        let mut back = vec![0; 100_000];
+        read_sealed(&memory, &mut back).expect("it is all there");
+        assert_eq!(back, bytes);
+    }
+
+    #[test]
+    fn sealed_memory_can_be_neither_written_nor_cut() {
+        let memory = sealed(&[1; 10]).expect("there is memory left");
+        assert!(rustix::io::pwrite(&memory, &[2], 0).is_err());
+        assert!(rustix::fs::ftruncate(&memory, 5).is_err());
+        assert!(rustix::fs::ftruncate(&memory, 20).is_err());
+    }
+
+    #[test]
+    fn memory_of_another_length_without_seals_or_without_substance_is_none() {
+        let memory = sealed(&[1; 10]).expect("there is memory left");
+        assert!(!is_sealed(&memory, 11).expect("it is memory"));
+
+        let flags = rustix::fs::MemfdFlags::ALLOW_SEALING;
+        let hollow = rustix::fs::memfd_create("test", flags).expect("there is memory left");
+        rustix::fs::ftruncate(&hollow, 1 << 20).expect("it has no seals yet");
+        assert!(!is_sealed(&hollow, 1 << 20).expect("it is memory"));
+        rustix::fs::fcntl_add_seals(&hollow, super::seals()).expect("it takes seals");
+        assert!(!is_sealed(&hollow, 1 << 20).expect("it is memory"));
+    }
+}

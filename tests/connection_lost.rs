@@ -1,0 +1,354 @@
+//! Connections when something goes wrong: who is killed tears no message, who lies is found out, and nothing is left behind.
+
+mod support;
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use multiprocess::{
+    Connection, Error, Handle, Process, Receiver, Result, Sender, blocking_wait, one_way, pipe, wait,
+};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use support::alone::alone;
+use support::census::{Census, until};
+use support::evil::noise;
+use support::foreign::{SIGCONT, SIGPIPE, by_default, close_whosever, exit_code, fork, on_signal, signal};
+use support::start_method::left_out;
+use support::{DEADLINE, on_processes};
+
+on_processes!(
+    a_sender_that_is_killed_tears_no_message_and_hurts_no_other,
+    a_receiver_that_is_killed_takes_whole_messages_or_none,
+);
+
+/// A message of this length with a content that shows whether it is whole.
+fn message(own: u32, number: u32) -> (u32, u32, Vec<u8>) {
+    // Few are large enough for memory of their own, since serde takes them byte by byte.
+    let length = if number % 16 == 15 { 40_000 } else { 100 * (number as usize % 16) };
+    (own, number, vec![u8::try_from(number % 251).expect("it is small"); length])
+}
+
+fn send_for_ever(sender: Sender<(u32, u32, Vec<u8>)>, own: u32) {
+    let numbers = 0..;
+    let _last = numbers.map(|number| sender.blocking_send(&message(own, number))).find(Result::is_err);
+}
+
+async fn a_sender_that_is_killed_tears_no_message_and_hurts_no_other() {
+    for round in 0..15 {
+        let (receiver, sender) = one_way().expect("there are descriptors left");
+        let copy = sender.try_clone().expect("there are descriptors left");
+        let killed = Process::spawn(send_for_ever, (copy, 0)).expect("it starts");
+        let other = Process::spawn(send_for_ever, (sender, 1)).expect("it starts");
+        let mut next = [0, 0];
+        let mut check = |taken: Result<(u32, u32, Vec<u8>)>| {
+            let (own, number, bytes) = taken.expect("it is whole");
+            assert!((own, number, bytes) == message(own, next[own as usize]), "message {number} of {own}");
+            next[own as usize] += 1;
+            next
+        };
+        // So many messages are a different moment in each round.
+        while check(receiver.recv().await)[0] <= round * 4 {}
+        killed.kill().expect("it runs");
+        killed.join().await.expect_err("it has returned nothing");
+        let before = check(receiver.recv().await)[1];
+        while check(receiver.recv().await)[1] < before + 30 {}
+        receiver.close();
+        other.join().await.expect("it sees the end");
+    }
+}
+
+/// Says each number that it takes.
+fn take_for_ever(receiver: Receiver<(u32, u32, Vec<u8>)>, taken: Sender<u32>) {
+    while let Ok((own, number, bytes)) = receiver.blocking_recv() {
+        assert!((own, number, bytes) == message(own, number), "message {number} is whole");
+        if taken.blocking_send(&number).is_err() {
+            return;
+        }
+    }
+}
+
+async fn a_receiver_that_is_killed_takes_whole_messages_or_none() {
+    const LAST: u32 = 150;
+    for round in 0..10 {
+        let (receiver, sender) = one_way().expect("there are descriptors left");
+        let (taken, to_tell) = one_way().expect("there are descriptors left");
+        let take = |receiver: &Receiver<_>| {
+            let ends =
+                (receiver.try_clone().expect("there are some left"), to_tell.try_clone().expect("there are"));
+            Process::spawn(take_for_ever, ends).expect("it starts")
+        };
+        let (killed, other) = (take(&receiver), take(&receiver));
+        drop((receiver, to_tell));
+        let send = async move {
+            for number in 0..LAST {
+                sender.send(&message(7, number)).await.expect("somebody takes it");
+                if number == 10 + round * 10 {
+                    killed.kill().expect("it runs");
+                }
+            }
+            killed
+        };
+        let listen = async {
+            let mut all = Vec::new();
+            while let Ok(number) = taken.recv().await {
+                all.push(number);
+            }
+            all
+        };
+        let (killed, mut all) = tokio::join!(send, listen);
+        killed.join().await.expect_err("it has returned nothing");
+        other.join().await.expect("it sees the end");
+        all.sort_unstable();
+        all.dedup();
+        // The one that was killed may have taken one and not told of it.
+        assert!(all.len() >= LAST as usize - 1, "{} of {LAST} were taken", all.len());
+    }
+}
+
+/// Sends a datagram that no connection sends.
+fn send_raw(socket: impl std::os::fd::AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    assert!(descriptors.is_empty() || ancillary.push(SendAncillaryMessage::ScmRights(descriptors)));
+    let parts = [std::io::IoSlice::new(bytes)];
+    sendmsg(socket, &parts, &mut ancillary, SendFlags::NOSIGNAL).expect("there is room");
+}
+
+fn head(kind: u8, handles: u8, length: u64) -> Vec<u8> {
+    [&[kind, handles][..], &length.to_le_bytes()].concat()
+}
+
+fn memory(length: u64, seals: SealFlags) -> OwnedFd {
+    let memory = rustix::fs::memfd_create("test", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC);
+    let memory = memory.expect("there is memory left");
+    rustix::fs::ftruncate(&memory, length).expect("it is not sealed");
+    rustix::fs::fcntl_add_seals(&memory, seals).expect("it takes seals");
+    memory
+}
+
+#[test]
+fn whatever_a_hostile_peer_sends_is_an_error_and_the_next_message_comes() {
+    alone(|| {
+        let (receiver, sender) = one_way::<Vec<Handle<File>>>().expect("there are descriptors left");
+        let before = Census::take();
+        let null = File::open("/dev/null").expect("it is there");
+        let all_seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW;
+        let (open, hollow) = (memory(100_000, SealFlags::empty()), memory(1 << 30, all_seals));
+        let attacks: [(Vec<u8>, Vec<BorrowedFd<'_>>); 14] = [
+            (vec![1], vec![]),
+            (vec![0; 9], vec![]),
+            (vec![0; 10], vec![]),
+            (vec![9; 60_000], vec![]),
+            (head(1, 0, 5), vec![]),
+            (head(1, 0, u64::MAX), vec![]),
+            (head(1, 0, 0), vec![null.as_fd(); 253]),
+            (head(2, 0, 100_000), vec![]),
+            (head(2, 0, 100_000), vec![null.as_fd()]),
+            (head(2, 0, 100_000), vec![open.as_fd()]),
+            (head(2, 0, 1 << 30), vec![hollow.as_fd()]),
+            (head(2, 0, 1 << 60), vec![hollow.as_fd()]),
+            // A value with one handle, which has not come.
+            ([head(1, 1, 2), vec![1, 0]].concat(), vec![]),
+            // The same handle twice.
+            ([head(1, 1, 3), vec![2, 0, 0]].concat(), vec![null.as_fd()]),
+        ];
+        for (bytes, descriptors) in &attacks {
+            send_raw(&sender, bytes, descriptors);
+            match receiver.blocking_recv() {
+                Err(Error::DecodeMessage { .. } | Error::MessageTooLarge { .. }) => {}
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+        drop(attacks);
+        sender.blocking_send(&vec![Handle::new(null)]).expect("it is open");
+        let received = receiver.blocking_recv().expect("it comes");
+        assert_eq!(received.len(), 1);
+        drop((received, open, hollow));
+        before.settles();
+    });
+}
+
+#[test]
+fn random_bytes_and_descriptors_never_panic_the_receiver() {
+    let (receiver, sender) =
+        one_way::<Vec<Option<(String, Handle<File>)>>>().expect("there are descriptors left");
+    let null = File::open("/dev/null").expect("it is there");
+    let mut random = noise(7);
+    for round in 0..5_000 {
+        let length = random() % 40;
+        let mut bytes: Vec<u8> = (0..=length).map(|_| random()).collect();
+        // Half of them have a head that may pass.
+        if round % 2 == 0 && bytes.len() > 10 {
+            let rest = bytes.len() - 10;
+            bytes[..10].copy_from_slice(&head(1, 1, rest as u64));
+        }
+        send_raw(&sender, &bytes, &vec![null.as_fd(); usize::from(random() % 3)]);
+        let _refused = receiver.blocking_recv();
+    }
+    sender.blocking_send(&vec![None]).expect("it is open");
+    assert_eq!(receiver.blocking_recv().expect("it comes").len(), 1);
+}
+
+// conformance C066
+#[test]
+fn a_descriptor_that_was_closed_is_an_error_and_no_crash() {
+    alone(|| {
+        let (ours, _theirs) = pipe::<u32, u32>().expect("there are descriptors left");
+        // Before, since it would take the number that becomes free.
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+        close_whosever(ours.as_fd().as_raw_fd());
+        assert!(matches!(ours.blocking_recv(), Err(Error::Connection { .. })));
+        assert!(matches!(ours.blocking_send(&1), Err(Error::Connection { .. })));
+        assert!(matches!(ours.try_clone(), Err(Error::Connection { .. })));
+        assert!(matches!(runtime.block_on(ours.recv()), Err(Error::Connection { .. })));
+        let ready = blocking_wait(&[&ours], Some(DEADLINE)).expect("it is looked at");
+        assert_eq!(ready, [0], "whoever receives is told at once");
+        // Its descriptor is not its own any more.
+        std::mem::forget(ours);
+    });
+}
+
+#[test]
+fn an_end_that_nobody_receives_from_is_an_error_and_no_signal() {
+    alone(|| {
+        by_default(SIGPIPE);
+        let (receiver, sender) = one_way::<u32>().expect("there are descriptors left");
+        sender.blocking_send(&1).expect("it is open");
+        drop(receiver);
+        for _ in 0..3 {
+            assert!(matches!(sender.blocking_send(&1), Err(Error::Disconnected)));
+        }
+    });
+}
+
+// conformance C065
+#[test]
+fn signals_do_not_disturb_who_waits() {
+    static SEEN: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn count(_: i32) {
+        SEEN.fetch_add(1, Ordering::SeqCst);
+    }
+    fn send_signals(times: usize) {
+        for _ in 0..times {
+            let seen = SEEN.load(Ordering::SeqCst);
+            signal(std::process::id(), SIGCONT);
+            until("the signal is seen", || SEEN.load(Ordering::SeqCst) > seen);
+        }
+    }
+    alone(|| {
+        on_signal(SIGCONT, count);
+        let (receiver, sender) = one_way::<Vec<u8>>().expect("there are descriptors left");
+        let message = vec![1; 20_000];
+        let sends = std::thread::spawn(move || {
+            send_signals(200);
+            sender.blocking_send(&vec![1; 20_000]).expect("it is open");
+            send_signals(200);
+            sender
+        });
+        assert_eq!(receiver.blocking_recv().expect("it comes"), message);
+        assert_eq!(
+            blocking_wait(&[&receiver], Some(std::time::Duration::from_millis(20))).ok(),
+            Some(vec![])
+        );
+        let sender = sends.join().expect("it does not panic");
+        let copy = receiver.try_clone().expect("there are descriptors left");
+        let takes = std::thread::spawn(move || {
+            send_signals(200);
+            std::iter::from_fn(|| copy.blocking_recv().ok()).count()
+        });
+        drop(receiver);
+        for _ in 0..100 {
+            sender.blocking_send(&message).expect("it is open");
+        }
+        drop(sender);
+        assert_eq!(takes.join().expect("it does not panic"), 100);
+    });
+}
+
+#[test]
+fn a_forked_child_uses_its_copies_and_takes_nothing_from_its_parent() {
+    alone(|| {
+        let inside =
+            || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it can be made");
+        let (ours, theirs) = pipe::<u32, u32>().expect("there are descriptors left");
+        let runtime = inside();
+        theirs.blocking_send(&0).expect("it is open");
+        assert_eq!(runtime.block_on(ours.recv()).expect("it was sent"), 0);
+        theirs.blocking_send(&1).expect("it is open");
+        let child = fork(|| {
+            assert_eq!(inside().block_on(ours.recv()).expect("it was sent"), 1);
+            ours.blocking_send(&2).expect("it is open");
+        });
+        assert_eq!(theirs.blocking_recv().expect("the child has sent it"), 2);
+        let mut code = None;
+        until("the child has ended", || {
+            code = code.or_else(|| exit_code(child));
+            code.is_some()
+        });
+        assert_eq!(code, Some(0));
+        let sends = std::thread::spawn(move || theirs.blocking_send(&3));
+        let limit = tokio::time::timeout;
+        let received = runtime.block_on(async { limit(DEADLINE, ours.recv()).await });
+        assert_eq!(received.expect("it is woken").expect("it was sent"), 3);
+        sends.join().expect("it does not panic").expect("it is open");
+    });
+}
+
+fn use_one() {
+    let (ours, theirs) = pipe::<Vec<u8>, Sender<u8>>().expect("there are descriptors left");
+    let answer = |connection: Connection<Sender<u8>, Vec<u8>>| {
+        let (receiver, sender) = one_way().expect("there are descriptors left");
+        let length = connection.blocking_recv().expect("it was sent").len();
+        connection.blocking_send(&sender).expect("it is open");
+        drop(sender);
+        (length, receiver.blocking_recv().ok())
+    };
+    let process = Process::spawn(answer, (theirs,)).expect("it starts");
+    ours.blocking_send(&vec![1; 1 << 20]).expect("it is open");
+    ours.blocking_recv().expect("it is answered").blocking_send(&7).expect("it is open");
+    assert_eq!(process.blocking_join().expect("it returns"), (1 << 20, Some(7)));
+}
+
+fn wait_in_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(async {
+        let (receiver, sender) = one_way::<Vec<u8>>().expect("there are descriptors left");
+        while sender.try_send(&vec![1; 20_000]).is_ok() {}
+        let takes = async {
+            while receiver
+                .recv_timeout(std::time::Duration::from_millis(1))
+                .await
+                .expect("it is open")
+                .is_some()
+            {}
+            wait(&[&receiver], Some(std::time::Duration::from_millis(1))).await
+        };
+        let (sent, waited) = tokio::join!(sender.send(&vec![1; 40_000]), takes);
+        sent.expect("it is open");
+        waited.expect("it can be waited for");
+    });
+}
+
+fn leave_messages_unread() {
+    let (_receiver, sender) = one_way().expect("there are descriptors left");
+    let (_numbers, to_send) = one_way::<u8>().expect("there are descriptors left");
+    sender.blocking_send(&(vec![1; 100_000], Some(to_send))).expect("there is room");
+}
+
+#[test]
+fn connections_leave_nothing_behind() {
+    if left_out("the forkserver of all processes stays, with its descriptors") {
+        return;
+    }
+    alone(|| {
+        let before = Census::after_the_first_pool();
+        for _ in 0..3 {
+            for way in [use_one, wait_in_a_runtime, leave_messages_unread] {
+                way();
+                before.settles();
+            }
+        }
+    });
+}
