@@ -121,6 +121,11 @@ fn head(kind: u8, handles: u8, length: u64) -> Vec<u8> {
     [&[kind, handles][..], &length.to_le_bytes()].concat()
 }
 
+/// The datagram of a message most of whose bytes stand in memory.
+fn large(length: u64) -> Vec<u8> {
+    [head(2, 0, length), vec![0; 32 * 1024]].concat()
+}
+
 fn memory(length: u64, seals: SealFlags) -> OwnedFd {
     let memory = rustix::fs::memfd_create("test", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC);
     let memory = memory.expect("there is memory left");
@@ -139,10 +144,10 @@ fn whatever_a_hostile_peer_sends_is_an_error_and_the_next_message_comes() {
         let before = Census::take();
         let null = File::open("/dev/null").expect("it is there");
         let all_seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW;
-        let (open, hollow) = (memory(100_000, SealFlags::empty()), memory(1 << 30, all_seals));
+        let (open, hollow) = (memory(100_000, SealFlags::empty()), memory(1 << 29, all_seals));
         let (length, misfit) = ("the length of any message", "its head does not fit");
         let memory = "its memory is not what it says";
-        let attacks: [(&str, Vec<u8>, Vec<BorrowedFd<'_>>); 14] = [
+        let attacks: [(&str, Vec<u8>, Vec<BorrowedFd<'_>>); 16] = [
             (length, vec![1], vec![]),
             (length, vec![0; 9], vec![]),
             (length, vec![9; 60_000], vec![]),
@@ -150,10 +155,12 @@ fn whatever_a_hostile_peer_sends_is_an_error_and_the_next_message_comes() {
             (misfit, head(1, 0, 5), vec![]),
             ("18446744073709551615 bytes is more than", head(1, 0, u64::MAX), vec![]),
             ("more handles have come", head(1, 0, 0), vec![null.as_fd(); 253]),
-            ("its memory has not come", head(2, 0, 100_000), vec![]),
-            (memory, head(2, 0, 100_000), vec![null.as_fd()]),
-            (memory, head(2, 0, 100_000), vec![open.as_fd()]),
-            (memory, head(2, 0, 1 << 30), vec![hollow.as_fd()]),
+            (misfit, head(2, 0, 100_000), vec![open.as_fd()]),
+            (misfit, large(32 * 1024), vec![open.as_fd()]),
+            ("its memory has not come", large(100_000), vec![]),
+            (memory, large(100_000), vec![null.as_fd()]),
+            (memory, large(32 * 1024 + 100_000), vec![open.as_fd()]),
+            (memory, large((1 << 29) + 32 * 1024), vec![hollow.as_fd()]),
             ("is more than the 1073741824", head(2, 0, 1 << 60), vec![hollow.as_fd()]),
             ("no handle has come with the value", [head(1, 1, 2), vec![1, 0]].concat(), vec![]),
             // The same handle twice.
