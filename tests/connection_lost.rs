@@ -137,6 +137,34 @@ fn memory(length: u64, seals: SealFlags) -> OwnedFd {
     memory
 }
 
+/// What is wrong with a datagram, its bytes, and its descriptors.
+type Attack<'d> = (&'static str, Vec<u8>, Vec<BorrowedFd<'d>>);
+
+/// `open` is memory without seals, and `hollow` half a GiB of it without substance.
+fn attacks<'d>(null: BorrowedFd<'d>, open: BorrowedFd<'d>, hollow: BorrowedFd<'d>) -> Vec<Attack<'d>> {
+    let (length, misfit) = ("the length of any message", "its head does not fit");
+    let memory = "its memory is not what it says";
+    vec![
+        (length, vec![1], vec![]),
+        (length, vec![0; 9], vec![]),
+        (length, vec![9; 60_000], vec![]),
+        (misfit, vec![0; 10], vec![]),
+        (misfit, head(1, 0, 5), vec![]),
+        ("18446744073709551615 bytes is more than", head(1, 0, u64::MAX), vec![]),
+        ("more handles have come", head(1, 0, 0), vec![null; 253]),
+        (misfit, head(2, 0, 100_000), vec![open]),
+        (misfit, large(32 * 1024), vec![open]),
+        ("its memory has not come", large(100_000), vec![]),
+        (memory, large(100_000), vec![null]),
+        (memory, large(32 * 1024 + 100_000), vec![open]),
+        (memory, large((1 << 29) + 32 * 1024), vec![hollow]),
+        ("is more than the 1073741824", head(2, 0, 1 << 60), vec![hollow]),
+        ("no handle has come with the value", [head(1, 1, 2), vec![1, 0]].concat(), vec![]),
+        // The same handle twice.
+        ("a handle has not come with its value", [head(1, 1, 3), vec![2, 0, 0]].concat(), vec![null]),
+    ]
+}
+
 #[test]
 fn whatever_a_hostile_peer_sends_is_an_error_and_the_next_message_comes() {
     alone(|| {
@@ -145,31 +173,7 @@ fn whatever_a_hostile_peer_sends_is_an_error_and_the_next_message_comes() {
         let null = File::open("/dev/null").expect("it is there");
         let all_seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW;
         let (open, hollow) = (memory(100_000, SealFlags::empty()), memory(1 << 29, all_seals));
-        let (length, misfit) = ("the length of any message", "its head does not fit");
-        let memory = "its memory is not what it says";
-        let attacks: [(&str, Vec<u8>, Vec<BorrowedFd<'_>>); 16] = [
-            (length, vec![1], vec![]),
-            (length, vec![0; 9], vec![]),
-            (length, vec![9; 60_000], vec![]),
-            (misfit, vec![0; 10], vec![]),
-            (misfit, head(1, 0, 5), vec![]),
-            ("18446744073709551615 bytes is more than", head(1, 0, u64::MAX), vec![]),
-            ("more handles have come", head(1, 0, 0), vec![null.as_fd(); 253]),
-            (misfit, head(2, 0, 100_000), vec![open.as_fd()]),
-            (misfit, large(32 * 1024), vec![open.as_fd()]),
-            ("its memory has not come", large(100_000), vec![]),
-            (memory, large(100_000), vec![null.as_fd()]),
-            (memory, large(32 * 1024 + 100_000), vec![open.as_fd()]),
-            (memory, large((1 << 29) + 32 * 1024), vec![hollow.as_fd()]),
-            ("is more than the 1073741824", head(2, 0, 1 << 60), vec![hollow.as_fd()]),
-            ("no handle has come with the value", [head(1, 1, 2), vec![1, 0]].concat(), vec![]),
-            // The same handle twice.
-            (
-                "a handle has not come with its value",
-                [head(1, 1, 3), vec![2, 0, 0]].concat(),
-                vec![null.as_fd()],
-            ),
-        ];
+        let attacks = attacks(null.as_fd(), open.as_fd(), hollow.as_fd());
         for (expected, bytes, descriptors) in &attacks {
             send_raw(&sender, bytes, descriptors);
             let error = receiver.blocking_recv().expect_err("it is no message").to_string();
