@@ -284,6 +284,16 @@ async fn a_sender_that_waits_for_room_goes_on_as_messages_are_taken<T: Twin>() {
     assert_eq!(process.join().await.expect("it returns"), sent + 3);
 }
 
+#[test]
+fn few_large_messages_wait_for_who_receives_them() {
+    let (receiver, sender) = one_way::<Vec<u8>>().expect("there are descriptors left");
+    let message = noise(1 << 20);
+    let sent = std::iter::from_fn(|| sender.try_send(&message).ok()).count();
+    assert!((1..50).contains(&sent), "{sent} of a MiB each");
+    assert!((0..sent).all(|_| receiver.blocking_recv().expect("it was sent") == message));
+    assert!(receiver.try_recv().expect("it is open").is_none());
+}
+
 // conformance C067
 async fn a_message_over_the_limit_is_an_error_for_who_sends_and_who_receives<T: Twin>() {
     fn send_all(sender: Sender<Vec<u8>>) -> Vec<bool> {

@@ -20,8 +20,8 @@ use crate::wire::{DEFAULT_MAX, Fd};
 /// A message is a whole value, or the bytes of [`send_bytes`](Self::send_bytes). It comes whole or not at all, whoever is killed at whatever moment,
 /// and never partly. Messages of one sender come in their order. Nothing is read ahead: what one process has polled, another one may still take.
 ///
-/// Messages wait in the socket until they are received, some hundreds of small ones and a few of 32 KiB; then [`send`](Self::send) waits for room. What is larger than 32 KiB
-/// is put into memory of its own that goes along.
+/// Messages wait in the socket until they are received: some hundreds of small ones, about six of 32 KiB or more. Then [`send`](Self::send) waits for room. What is
+/// beyond 32 KiB of a message goes along in memory of its own.
 ///
 /// # Who holds an end
 ///

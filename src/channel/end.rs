@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::letter::{Arrived, Letter, take};
-use super::watch::{Watch, watch_here};
+use super::watch::{Own, Watch, watch_here};
 use crate::error::{Error, Result};
 use crate::os::{self, Wanted, Watched};
 use crate::wire::Fd;
@@ -60,15 +60,15 @@ impl End {
     pub(super) fn poll_send(
         &self,
         letter: &Letter,
-        room: &mut Option<Watched>,
+        room: &mut Option<Own<Watched>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         while !self.try_send(letter)? {
-            if room.is_none() {
+            let Some(watched) = room.as_ref().and_then(Own::here) else {
                 // A registration of its own, for which the kernel wants a copy: most messages never wait for room.
-                *room = Some(watch_here(self.try_clone()?.fd(), Wanted::Room)?);
-            }
-            let watched = room.as_ref().expect("it was just made");
+                *room = Some(Own::new(watch_here(self.try_clone()?.fd(), Wanted::Room)?));
+                continue;
+            };
             match ready!(watched.poll_write_ready(cx)) {
                 Ok(mut guard) if os::is_ready(&self.fd, Wanted::Room).is_ok_and(|is| !is) => {
                     guard.clear_ready();

@@ -1,11 +1,12 @@
 //! One message on its way: the value's bytes behind a head, and the descriptors that go with it.
 //!
 //! ```text
-//! | kind (1) | handles (1) | length (8), least significant first | the bytes, if they are few |
+//! | kind (1) | handles (1) | length (8), least significant first | the first 32 KiB of the bytes |
 //! ```
 //!
-//! Many bytes stand in sealed memory instead, whose descriptor comes before those of the value's handles. So every message is one
-//! datagram, however long it is.
+//! The rest of many bytes stands in sealed memory, whose descriptor comes before those of the value's handles. So every message is one
+//! datagram, however long it is, and yet takes so much room in the socket that few large ones wait there: a sender that is faster than its
+//! receiver waits, and does not fill the memory.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::os::{self, Datagram};
 use crate::wire::{Arriving, Collecting, Fd, decode, encode};
 
-/// Bytes up to this many stand in the datagram itself: from here on memory costs less than room in the socket.
+/// Bytes up to this many stand in the datagram itself; the socket has room for about six such datagrams.
 const FEW: usize = 32 * 1024;
 const HEAD: usize = 10;
 
@@ -60,10 +61,11 @@ impl Letter {
         fits(length, max)?;
         let mut memory = None;
         if bytes.len() > FEW {
-            let sealed =
-                os::sealed(&bytes).map_err(|cause| Error::connection("make memory for a message", cause))?;
+            let sealed = os::sealed(&bytes[FEW..])
+                .map_err(|cause| Error::connection("make memory for a message", cause))?;
             memory = Some(sealed);
-            bytes = Vec::new();
+            bytes.truncate(FEW);
+            bytes.shrink_to_fit();
         }
         let mut head = [0; HEAD];
         head[0] = if memory.is_some() { IN_MEMORY } else { INLINE };
@@ -89,8 +91,9 @@ fn fits(size: u64, max: u64) -> Result<()> {
 /// A message that has come, and whose head is in order.
 #[derive(Debug)]
 pub(super) struct Arrived<'b> {
-    /// The bytes, unless they stand in memory.
+    /// The first of the bytes.
     bytes: &'b [u8],
+    /// The rest of them, if there is one.
     memory: Option<OwnedFd>,
     length: usize,
     handles: Vec<OwnedFd>,
@@ -108,7 +111,9 @@ impl<'b> Arrived<'b> {
         fits(length, max)?;
         let memory = match kind {
             INLINE if length == bytes.len() as u64 => None,
-            IN_MEMORY if bytes.is_empty() => Some(take_memory(&mut came.descriptors, length)?),
+            IN_MEMORY if bytes.len() == FEW && length > FEW as u64 => {
+                Some(take_memory(&mut came.descriptors, length - FEW as u64)?)
+            }
             _ => return Err(garbled("its head does not fit what comes with it")),
         };
         if came.descriptors.len() > usize::from(handles) {
@@ -128,7 +133,7 @@ pub(super) fn into_value<T: DeserializeOwned + 'static>(arrived: Arrived<'_>) ->
     let bytes = match arrived.memory {
         None => arrived.bytes,
         Some(memory) => {
-            read = read_all(&memory, arrived.length)?;
+            read = read_all(arrived.bytes, &memory, arrived.length)?;
             &read
         }
     };
@@ -140,7 +145,7 @@ pub(super) fn into_value<T: DeserializeOwned + 'static>(arrived: Arrived<'_>) ->
 pub(super) fn into_bytes(arrived: Arrived<'_>) -> Result<Vec<u8>> {
     match arrived.memory {
         None => Ok(arrived.bytes.to_vec()),
-        Some(memory) => read_all(&memory, arrived.length),
+        Some(memory) => read_all(arrived.bytes, &memory, arrived.length),
     }
 }
 
@@ -150,10 +155,7 @@ pub(super) fn copy_into(arrived: Arrived<'_>, room: &mut [u8]) -> Result<usize> 
     let Some(front) = room.get_mut(..length) else {
         return Err(Error::BufferTooShort { message: into_bytes(arrived)?, room: room.len() });
     };
-    match arrived.memory {
-        None => front.copy_from_slice(arrived.bytes),
-        Some(memory) => os::read_sealed(&memory, front).map_err(unreadable)?,
-    }
+    fill(front, arrived.bytes, arrived.memory.as_ref())?;
     Ok(length)
 }
 
@@ -168,10 +170,16 @@ fn take_memory(descriptors: &mut Vec<OwnedFd>, length: u64) -> Result<OwnedFd> {
     }
 }
 
-fn read_all(memory: &OwnedFd, length: usize) -> Result<Vec<u8>> {
+fn read_all(first: &[u8], memory: &OwnedFd, length: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    os::read_sealed(memory, &mut bytes).map_err(unreadable)?;
+    fill(&mut bytes, first, Some(memory))?;
     Ok(bytes)
+}
+
+fn fill(room: &mut [u8], first: &[u8], memory: Option<&OwnedFd>) -> Result<()> {
+    let (front, rest) = room.split_at_mut(first.len());
+    front.copy_from_slice(first);
+    memory.map_or(Ok(()), |memory| os::read_sealed(memory, rest).map_err(unreadable))
 }
 
 fn unreadable(cause: std::io::Error) -> Error {

@@ -7,6 +7,7 @@ use futures::{Sink, Stream};
 
 use super::connection::Connection;
 use super::letter::{Letter, into_value};
+use super::watch::Own;
 use crate::error::{Error, Result};
 use crate::os::Watched;
 use crate::task::Payload;
@@ -15,7 +16,7 @@ use crate::task::Payload;
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     letter: Option<Letter>,
-    room: Option<Watched>,
+    room: Option<Own<Watched>>,
 }
 
 /// What [`recv`](Connection::recv) gives, one after the other. It ends when nobody is left to send something.

@@ -88,8 +88,7 @@ async fn wait_for(any: Vec<BorrowedFd<'_>>, limit: Option<Duration>) -> Result<V
 }
 
 async fn first_of(any: &[BorrowedFd<'_>]) -> Result<Vec<usize>> {
-    let Some(gathered) = os::any_of(any).map_err(failed)? else { return ready_now(any) };
-    let gathered = Fd::new(gathered);
+    let gathered = Fd::new(os::any_of(any).map_err(failed)?);
     let mut watched = watch_here(&gathered, Wanted::Input)?;
     loop {
         let Ok(mut guard) = watched.readable().await else {
@@ -115,8 +114,9 @@ fn ready(any: &[BorrowedFd<'_>], end: Option<Instant>) -> Result<Vec<usize>> {
     Ok((0..any.len()).filter(|place| ready[*place]).collect())
 }
 
-/// Sees to it that there is a clock to wait with.
+/// Sees to it that there is a clock to wait with, which a forked child has not.
 pub(super) fn clock() -> Result<()> {
+    os::not_forked()?;
     background().map(drop).map_err(failed)
 }
 

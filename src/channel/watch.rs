@@ -17,34 +17,38 @@ pub(super) struct Watch(Mutex<Vec<Registration>>);
 
 #[derive(Debug)]
 struct Registration {
-    process: u32,
     /// The runtime that it was asked for in; nothing is the crate's own.
     asked_in: Option<Id>,
+    watched: Own<Arc<Watched>>,
+}
+
+/// What is of use only in the process that has made it, and is forgotten in a copy of that.
+#[derive(Debug)]
+pub(super) struct Own<T> {
+    process: u32,
     /// Nothing only while it is dropped.
-    watched: Option<Arc<Watched>>,
+    value: Option<T>,
 }
 
 impl Watch {
     /// The registration with the runtime of this call, or with the crate's own.
     pub(super) fn here(&self, fd: &Fd) -> Result<Arc<Watched>> {
-        let (process, asked_in) = (std::process::id(), runtime_here());
+        let asked_in = runtime_here();
         let mut all = self.lock();
-        let known = all.iter().find(|one| one.process == process && one.asked_in == asked_in);
-        if let Some(watched) = known.and_then(|one| one.watched.clone()) {
-            return Ok(watched);
+        let known = all.iter().filter(|one| one.asked_in == asked_in).find_map(|one| one.watched.here());
+        if let Some(watched) = known {
+            return Ok(Arc::clone(watched));
         }
         // Those that nobody waits with are most likely of runtimes that have ended.
-        all.retain(|one| one.process == process && one.is_waited_with());
+        all.retain(|one| one.watched.here().is_some_and(|watched| Arc::strong_count(watched) > 1));
         let watched = Arc::new(watch_here(fd, Wanted::Input)?);
-        all.push(Registration { process, asked_in, watched: Some(Arc::clone(&watched)) });
+        all.push(Registration { asked_in, watched: Own::new(Arc::clone(&watched)) });
         Ok(watched)
     }
 
     /// The runtime of this one has ended.
     pub(super) fn forget(&self, ended: &Arc<Watched>) {
-        let is_other =
-            |one: &Registration| !one.watched.as_ref().is_some_and(|watched| Arc::ptr_eq(watched, ended));
-        self.lock().retain(is_other);
+        self.lock().retain(|one| !one.watched.here().is_some_and(|watched| Arc::ptr_eq(watched, ended)));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Registration>> {
@@ -52,16 +56,21 @@ impl Watch {
     }
 }
 
-impl Registration {
-    fn is_waited_with(&self) -> bool {
-        self.watched.as_ref().is_some_and(|watched| Arc::strong_count(watched) > 1)
+impl<T> Own<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self { process: std::process::id(), value: Some(value) }
+    }
+
+    /// Nothing in a copy of the process that has made it.
+    pub(super) fn here(&self) -> Option<&T> {
+        self.value.as_ref().filter(|_| self.process == std::process::id())
     }
 }
 
-impl Drop for Registration {
+impl<T> Drop for Own<T> {
     fn drop(&mut self) {
-        if self.process != std::process::id() {
-            std::mem::forget(self.watched.take());
+        if self.here().is_none() {
+            std::mem::forget(self.value.take());
         }
     }
 }

@@ -51,18 +51,17 @@ pub(crate) fn is_ready(descriptor: impl AsFd, wanted: Wanted) -> io::Result<bool
     Ok(ready(&[descriptor.as_fd()], wanted, Some(Instant::now()))?[0])
 }
 
-/// A descriptor that can be read as soon as one of these can. Nothing if one of them is a file, which always can.
-pub(crate) fn any_of(descriptors: &[BorrowedFd<'_>]) -> io::Result<Option<OwnedFd>> {
+/// A descriptor that can be read as soon as one of these can, of which none is a file: a file always can.
+pub(crate) fn any_of(descriptors: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
     let any = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     for one in descriptors {
         match epoll::add(&any, one, epoll::EventData::new_u64(0), epoll::EventFlags::IN) {
-            Err(Errno::PERM) => return Ok(None),
             // It stands there twice.
             Err(Errno::EXIST) => {}
             added => added?,
         }
     }
-    Ok(Some(any))
+    Ok(any)
 }
 
 /// Registers a descriptor with the current runtime.
