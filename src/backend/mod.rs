@@ -46,13 +46,6 @@ pub(crate) struct Profile {
     pub(crate) start_timeout: Duration,
 }
 
-impl Streams {
-    fn try_clone(&self) -> io::Result<Self> {
-        let clone = |stream: &Option<OwnedFd>| stream.as_ref().map(OwnedFd::try_clone).transpose();
-        Ok(Self { stdin: clone(&self.stdin)?, stdout: clone(&self.stdout)?, stderr: clone(&self.stderr)? })
-    }
-}
-
 impl Profile {
     /// The functions that run before the first task.
     fn functions(&self) -> impl Iterator<Item = &Setup> {
@@ -69,6 +62,13 @@ pub(crate) struct Streams {
     pub(crate) stdout: Option<OwnedFd>,
     /// As the profile says, if nothing else.
     pub(crate) stderr: Option<OwnedFd>,
+}
+
+impl Streams {
+    fn try_clone(&self) -> io::Result<Self> {
+        let clone = |stream: &Option<OwnedFd>| stream.as_ref().map(OwnedFd::try_clone).transpose();
+        Ok(Self { stdin: clone(&self.stdin)?, stdout: clone(&self.stdout)?, stderr: clone(&self.stderr)? })
+    }
 }
 
 /// One worker to start.

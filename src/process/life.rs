@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::thread;
 use std::time::Instant;
 
 use super::children;
@@ -13,9 +12,6 @@ use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Killer, SIGKILL, Start};
 use crate::wait::block_on;
 use crate::wire::{CallHead, Parcel, Reply};
-
-/// A thread that only waits needs next to nothing.
-const WAITING_STACK: usize = 64 * 1024;
 
 /// The only call that a process gets.
 pub(super) const CALL: CallHead = CallHead { call: 1, slot: 0, elements: 1 };
@@ -66,8 +62,7 @@ impl Life {
             return;
         }
         let life = Arc::clone(self);
-        let waiting = thread::Builder::new().name("multiprocess-wait".into()).stack_size(WAITING_STACK);
-        if waiting.spawn(move || life.wait_here(None)).is_err() {
+        if os::waiting_thread().spawn(move || life.wait_here(None)).is_err() {
             self.wait_here(None);
         }
     }

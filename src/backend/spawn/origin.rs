@@ -45,9 +45,7 @@ impl Origin {
             Self::Forkserver(forkserver) => forkserver.bear(profile, title, streams).await,
         }
     }
-}
 
-impl Origin {
     /// Ends the process that forks, if there is one.
     pub(super) async fn end(&self) {
         if let Self::Forkserver(forkserver) = self {

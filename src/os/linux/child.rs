@@ -59,6 +59,11 @@ impl Drop for KillOnDrop {
     }
 }
 
+/// A thread that waits for the end of one child.
+pub(crate) fn waiting_thread() -> thread::Builder {
+    thread::Builder::new().name("multiprocess-wait".into()).stack_size(WAITING_STACK)
+}
+
 /// Watches on the current runtime whether a descriptor can be read.
 pub(crate) fn watch(descriptor: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     watch_for(descriptor, Interest::READABLE)
@@ -174,7 +179,7 @@ impl Child {
     async fn watched_by_a_thread(self) -> Option<Self> {
         let _killed_if_given_up = KillOnDrop(self.killer());
         let (tell, told) = oneshot::channel();
-        let waiting = thread::Builder::new().name("multiprocess-wait".into()).stack_size(WAITING_STACK);
+        let waiting = waiting_thread();
         // Where no thread can be had, the child is dropped with what it was to run, which kills and reaps it.
         let _started = waiting.spawn(move || {
             self.wait_blocking();

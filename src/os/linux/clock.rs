@@ -2,6 +2,8 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::stat::stat_fields;
+
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub(crate) fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -12,10 +14,6 @@ pub(crate) fn monotonic_ns() -> u64 {
 
 /// How long a process has worked so far, in ticks of the kernel; nothing if it is gone.
 pub(crate) fn time_worked(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; the fields behind it are counted from the third.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(14 - 3);
-    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let [user, system] = stat_fields(pid, 14)?;
     Some(user + system)
 }

@@ -29,11 +29,14 @@ mod shared;
 #[path = "shared_model.rs"]
 mod shared;
 mod slot;
+mod stat;
 mod stderr;
 mod title;
 
 pub(crate) use board::{Board, SLOTS};
-pub(crate) use child::{Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, watch, watch_room};
+pub(crate) use child::{
+    Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, waiting_thread, watch, watch_room,
+};
 pub(crate) use clock::{monotonic_ns, time_worked};
 pub(crate) use control::{
     Maker, call_out, control_pair, hang_up, peek_stdin, receive, receive_now, send, send_waiting,

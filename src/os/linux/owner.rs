@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
 
+use super::stat::stat_fields;
+
 const PID_BITS: u32 = 22;
 const START_BITS: u32 = 24;
 const NAMESPACE_BITS: u32 = 12;
@@ -95,10 +97,7 @@ impl Owner {
 
 /// When a process was started, in as many ticks as there is room for; never 0.
 fn start_of(process: &str) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may hold anything. What follows it begins with the third field, and the start is the 22nd.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
+    let [ticks] = stat_fields(process, 22)?;
     Some((ticks & ((1 << START_BITS) - 1)).max(1))
 }
 

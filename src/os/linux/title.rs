@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 
+use super::stat::stat_fields;
+
 /// Longer titles are cut.
 const ROOM: usize = 128;
 
@@ -19,11 +21,8 @@ pub(crate) struct Title(Range<usize>);
 impl Title {
     /// Nothing where this process was not started with a roomy title.
     pub(crate) fn of_this_process() -> Option<Self> {
-        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-        // The name in parentheses may hold anything; the fields behind it are counted from the third.
-        let (_, rest) = stat.rsplit_once(')')?;
-        let mut fields = rest.split_whitespace().skip(48 - 3);
-        let (start, end): (usize, usize) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let [start, end] = stat_fields("self", 48)?;
+        let (start, end) = (usize::try_from(start).ok()?, usize::try_from(end).ok()?);
         (start.checked_add(ROOM)? <= end).then_some(Self(start..end))
     }
 
