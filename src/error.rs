@@ -72,7 +72,7 @@ pub enum Error {
         task: String,
     },
     /// The pool takes no more tasks: it was closed, terminated or dropped.
-    #[error("the pool is closed and takes no more tasks")]
+    #[error("the pool or the queue is closed and takes no more")]
     Closed,
     /// The pool is still open: `close` or `terminate` it before `join`.
     #[error("the pool is still open; close or terminate it before joining it")]
@@ -196,8 +196,8 @@ pub enum Error {
     /// Whatever was sent before can still be received, and comes first.
     #[error("the other end of the connection is closed")]
     Disconnected,
-    /// There is no room for one more message now, and this form does not wait for it.
-    #[error("there is no room for one more message")]
+    /// There is no room for one more message or item, now or in the time given. Python: `queue.Full`.
+    #[error("there is no room for one more")]
     Full,
     /// A message is longer than the buffer that it was to be put in. Python: `BufferTooShort`.
     #[error("a message of {} bytes does not fit a buffer of {room}", .message.len())]
@@ -207,27 +207,27 @@ pub enum Error {
         /// The bytes that the buffer has.
         room: usize,
     },
-    /// A message takes more bytes than a connection may send or receive.
-    #[error("a message of {size} bytes is more than the {max} that the connection takes")]
+    /// A message or an item takes more bytes than a connection or a queue may have.
+    #[error("a message of {size} bytes is more than the {max} that the connection or queue takes")]
     MessageTooLarge {
         /// Its size in bytes, as its sender says.
         size: u64,
-        /// The largest size allowed, set with [`Connection::max_frame`](crate::Connection::max_frame).
+        /// The largest size allowed, set with [`Connection::max_frame`](crate::Connection::max_frame) or [`Queue::max_frame`](crate::Queue::max_frame).
         max: u64,
     },
-    /// A value that was to be sent over a connection could not be encoded.
+    /// A value that was to be sent over a connection or put into a queue could not be encoded.
     #[error("cannot encode a message: {cause}")]
     EncodeMessage {
         /// What the value's `Serialize` said.
         cause: String,
     },
-    /// What came over a connection is no such value. It is taken; what comes behind it is not harmed.
+    /// What came over a connection or out of a queue is no such value. It is taken; what comes behind it is not harmed.
     #[error("cannot decode a message: {cause}")]
     DecodeMessage {
         /// What was wrong with the bytes, or what has not come with them.
         cause: String,
     },
-    /// The operating system refused something that a connection needs.
+    /// The operating system refused something that a connection or a queue needs.
     #[error("cannot {step}")]
     Connection {
         /// What was being done.
@@ -261,6 +261,9 @@ pub enum Error {
         /// How many it can have.
         bound: u32,
     },
+    /// [`task_done`](crate::JoinableQueue::task_done) was called more often than items were put. Python: `ValueError`.
+    #[error("more items are done than were put")]
+    TooManyDone,
     /// The barrier was broken: by `abort`, by a time that was over, by the end of a process that waited, or by `reset` while others waited.
     #[error("the barrier is broken")]
     BrokenBarrier,

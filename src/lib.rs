@@ -12,6 +12,7 @@ pub mod fuzzing;
 mod os;
 mod pool;
 mod process;
+mod queue;
 mod sync;
 mod task;
 mod wait;
@@ -31,6 +32,7 @@ pub use process::{
     ActiveChild, CurrentProcess, Join, ParentProcess, Process, ProcessBuilder, Stdio, active_children,
     cpu_count, current_process, parent_process,
 };
+pub use queue::{JoinableQueue, Queue, SimpleQueue};
 pub use sync::{
     Acquired, Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, LockGuard, OwnerDied,
     Permit, RLock, RLockGuard, Semaphore,

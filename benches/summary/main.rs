@@ -9,6 +9,7 @@ mod map;
 mod memory;
 mod pipe;
 mod plan;
+mod queue;
 mod report;
 mod roundtrip;
 mod sample;
@@ -22,10 +23,12 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 19] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
     ("event_wakeup", sync::wakeup),
+    ("queue_1p1c", queue::one_each),
+    ("queue_2p2c", queue::two_each),
     ("roundtrip_spawned", roundtrip::spawned),
     ("roundtrip_block_on", roundtrip::block_on),
     ("roundtrip_current_thread", roundtrip::current_thread),

@@ -1,4 +1,4 @@
-//! A lock for the few instructions in which several words change together. Nobody sleeps for it, and nobody calls anything
+//! A lock for the moment in which several words change together, or one item of a queue is copied. Nobody sleeps for it, and nobody waits
 //! while it is held.
 //!
 //! A process may be killed within them. So every change is one store that counts, and what else is kept can be computed from what such stores have left: that is
@@ -19,7 +19,7 @@ struct Latched<'a> {
 }
 
 /// Does something that nobody sees half done. If somebody has died within, `repair` comes first.
-pub(super) fn alone<T>(word: &Word, repair: impl FnOnce(), act: impl FnOnce() -> T) -> T {
+pub(crate) fn alone<T>(word: &Word, repair: impl FnOnce(), act: impl FnOnce() -> T) -> T {
     let owner = Owner::ourselves();
     let taken = if holder::take_at_once(word, owner) { Taken::InOrder } else { take(word, owner) };
     let _latched = Latched { word, owner };

@@ -25,38 +25,38 @@ const LONGEST: Duration = Duration::from_millis(64);
 
 /// One look at a word.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// The bit to leave if there is nothing.
-    pub(super) announce: u64,
+    pub(crate) announce: u64,
     /// See also whether those who hold it live, which takes system calls.
-    pub(super) closely: bool,
+    pub(crate) closely: bool,
 }
 
 impl Look {
     /// The only look of somebody who does not wait.
-    pub(super) const ONCE: Self = Self { announce: 0, closely: true };
+    pub(crate) const ONCE: Self = Self { announce: 0, closely: true };
 }
 
 /// Rings for those that have left their bit: for all of them, or for one that blocks a thread and all futures.
 #[inline]
-pub(super) fn ring(shared: &Shared, left: u64, parked: u32) {
+pub(crate) fn ring(shared: &Shared, left: u64, parked: u32) {
     if left & WAITED_FOR != 0 {
         shared.ring(if left & PARKED == 0 { 0 } else { parked }, left & LISTENING != 0);
     }
 }
 
 /// What a wait without an end has found.
-pub(super) fn endless<T>(found: Option<T>) -> T {
+pub(crate) fn endless<T>(found: Option<T>) -> T {
     found.expect("a wait without an end finds something")
 }
 
 /// The end of a wait that lasts so long. A limit beyond what the clock can hold is none.
-pub(super) fn end_of(limit: Duration) -> Option<Instant> {
+pub(crate) fn end_of(limit: Duration) -> Option<Instant> {
     Instant::now().checked_add(limit)
 }
 
 /// Blocks until a look finds something; nothing if none has by then.
-pub(super) fn block<T>(
+pub(crate) fn block<T>(
     shared: &Shared,
     end: Option<Instant>,
     mut look: impl FnMut(Look) -> Option<T>,
@@ -79,7 +79,7 @@ pub(super) fn block<T>(
 }
 
 /// Waits until a look finds something; nothing if none has by then. Dropping it takes a wake-up from nobody: all futures have been woken.
-pub(super) async fn wait<T>(
+pub(crate) async fn wait<T>(
     shared: &Shared,
     end: Option<Instant>,
     mut look: impl FnMut(Look) -> Option<T>,

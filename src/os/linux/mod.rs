@@ -9,8 +9,14 @@ mod entrance;
 mod fork;
 mod image;
 mod launch;
+mod level;
 mod lifeline;
 mod listener;
+#[cfg(not(models))]
+mod log;
+#[cfg(models)]
+#[path = "log_model.rs"]
+mod log;
 mod memory;
 #[cfg(all(test, models))]
 mod models;
@@ -53,8 +59,10 @@ pub(crate) use entrance::{before_main, run_later_constructors};
 pub(crate) use fork::{Rooted, fork, forked, not_forked, notice_forks, other_threads};
 pub(crate) use image::Image;
 pub(crate) use launch::Launch;
+pub(crate) use level::Level;
 pub(crate) use lifeline::start_lifeline;
 pub(crate) use listener::{accept, connect_to, is_of_our_user, listen_at};
+pub(crate) use log::{Log, Mapped};
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use owner::Owner;

@@ -1,0 +1,39 @@
+//! One item on its way: the value's bytes, and the handles that go with them.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::record::Record;
+use crate::error::{Error, Result};
+use crate::wire::{Arriving, Collecting, Fd, decode, encode};
+
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) bytes: Vec<u8>,
+    pub(super) handles: Vec<Fd>,
+}
+
+impl Parcel {
+    pub(super) fn of<T: Serialize + 'static>(value: &T, max: u64) -> Result<Self> {
+        let (mut bytes, mut handles) = (Vec::new(), Vec::new());
+        let collecting = Collecting::begin();
+        let encoded = encode(value, &mut bytes);
+        collecting.end(&mut handles);
+        encoded.map_err(|cause| Error::EncodeMessage { cause })?;
+        let size = bytes.len() as u64;
+        if size > max {
+            return Err(Error::MessageTooLarge { size, max });
+        }
+        Ok(Self { bytes, handles })
+    }
+
+    pub(super) fn record(&self) -> Record {
+        let handles = u8::try_from(self.handles.len()).expect("a value has at most MOST_HANDLES");
+        Record::Item { bytes: self.bytes.len() as u64, handles }
+    }
+
+    pub(super) fn open<T: DeserializeOwned + 'static>(mut self) -> Result<T> {
+        let _arriving = Arriving::begin(&mut self.handles);
+        decode(&self.bytes).map_err(|cause| Error::DecodeMessage { cause })
+    }
+}
