@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::queue::Queue;
+use super::place::MOST_ITEMS;
+use super::queue::{Queue, at_least_one};
 use super::ring::Ring;
 use crate::error::{Error, Result};
 use crate::sync::{self, endless};
@@ -49,7 +50,7 @@ impl<T> JoinableQueue<T> {
     ///
     /// See [`JoinableQueue`].
     pub fn new() -> Result<Self> {
-        Queue::new().map(Self)
+        Queue::with(MOST_ITEMS, true).map(Self)
     }
 
     /// As [`Queue::bounded`].
@@ -67,7 +68,7 @@ impl<T> JoinableQueue<T> {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn bounded(items: usize) -> Result<Self> {
-        Queue::bounded(items).map(Self)
+        Queue::with(at_least_one(items)?, true).map(Self)
     }
 
     /// As [`Queue::max_frame`].

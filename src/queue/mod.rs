@@ -13,6 +13,7 @@
 //! 3. No process has items of its own: what is put is there for all, and stays when its producer ends.
 //! 4. Nothing that stands in the shared memory is trusted: lengths are copied, checked, and then used.
 
+mod consumers;
 mod get;
 mod handles;
 mod joinable;
@@ -25,8 +26,9 @@ mod put;
 mod queue;
 mod record;
 mod ring;
-mod consumers;
 mod stream;
+#[cfg(all(test, not(models)))]
+mod tests;
 mod travel;
 mod view;
 

@@ -36,7 +36,7 @@ impl Ring {
 
     /// There may be room for another one that waits too: it was told of once only.
     fn tell_next_producer(&self) {
-        if self.room.word(FOR_ROOM).load(Ordering::Relaxed) != 0 && self.len() < self.bound() {
+        if self.room.word(FOR_ROOM).load(Ordering::Relaxed) != 0 && !self.is_full() {
             self.tell_producers();
         }
     }
@@ -48,8 +48,7 @@ impl Ring {
         let (head, tail) = (self.head(), self.tail());
         let record = parcel.record();
         let (pad, words) = (pad(head.at(), record.words()), record.words());
-        let is_full = head.items_since(tail) >= self.bound();
-        if is_full || head.words_since(tail) + pad + words > MOST_WORDS {
+        if self.is_full() || head.words_since(tail) + pad + words > MOST_WORDS {
             return Ok(false);
         }
         let at = (head.at() + pad) % Log::WORDS;

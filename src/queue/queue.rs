@@ -88,7 +88,7 @@ impl<T> Queue<T> {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn new() -> Result<Self> {
-        Ok(Self::of(Arc::new(Ring::new(MOST_ITEMS)?), DEFAULT_MAX as u64))
+        Self::with(MOST_ITEMS, false)
     }
 
     /// A queue in which so many items may wait; whoever puts one more waits for room. Python: `Queue(maxsize)`.
@@ -109,10 +109,11 @@ impl<T> Queue<T> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn bounded(items: usize) -> Result<Self> {
-        if items == 0 {
-            return Err(Error::option("bounded", "a queue has room for one item at least; `new` has no bound"));
-        }
-        Ok(Self::of(Arc::new(Ring::new(items as u64)?), DEFAULT_MAX as u64))
+        Self::with(at_least_one(items)?, false)
+    }
+
+    pub(super) fn with(items: u64, joinable: bool) -> Result<Self> {
+        Ok(Self::of(Arc::new(Ring::new(items, joinable)?), DEFAULT_MAX as u64))
     }
 
     pub(super) fn of(ring: Arc<Ring>, max: u64) -> Self {
@@ -174,7 +175,7 @@ impl<T> Queue<T> {
     /// ```
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.ring.len() >= self.ring.bound()
+        self.ring.is_full()
     }
 
     /// Closes the queue, for all that have it: nothing more can be put, and once all items are taken nothing can be got any more, for which nobody waits in vain. To close it again
@@ -213,6 +214,13 @@ impl<T> Queue<T> {
     pub fn is_closed(&self) -> bool {
         self.ring.is_closed()
     }
+}
+
+pub(super) fn at_least_one(items: usize) -> Result<u64> {
+    if items == 0 {
+        return Err(Error::option("bounded", "a queue has room for one item at least; `new` has no bound"));
+    }
+    Ok(items as u64)
 }
 
 /// For [`wait`](crate::wait()), and for `poll` and the like: it can be read while there is an item, or the queue is closed. An item that was about to be put by a process that was killed

@@ -6,6 +6,7 @@
 //! room   0  the producers' latch      8  the head                 16  who waits for room
 //!        1  allocated up to here     24  items that may wait      32  items that are done, of those that were put
 //!        2  the last ticket          25  1 if it is closed        33  who waits until all are done
+//!                                    26  1 if items are to be done
 //! ```
 //!
 //! What one side writes often lies in another line of the cache than what the other side does.
@@ -38,6 +39,7 @@ pub(super) const HEAD: usize = 8;
 pub(super) const FOR_ROOM: usize = 16;
 const BOUND: usize = 24;
 const CLOSED: usize = 25;
+const JOINABLE: usize = 26;
 const DONE: usize = 32;
 const JOINERS: usize = 33;
 
@@ -58,9 +60,12 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// A new one, in which so many items may wait.
-    pub(super) fn new(bound: u64) -> Result<Self> {
-        Self::starting_at(Place::new(0, 0), bound).map_err(|cause| Error::shared("a queue", cause))
+    /// A new one, in which so many items may wait, and are to be done if it is joinable.
+    pub(super) fn new(bound: u64, joinable: bool) -> Result<Self> {
+        let ring = Self::starting_at(Place::new(0, 0), bound);
+        let ring = ring.map_err(|cause| Error::shared("a queue", cause))?;
+        ring.room.word(JOINABLE).store(u64::from(joinable), Ordering::Release);
+        Ok(ring)
     }
 
     /// A new one, whose first item stands here.
@@ -117,8 +122,14 @@ impl Ring {
         self.head().items_since(tail)
     }
 
-    pub(super) fn bound(&self) -> u64 {
+    fn bound(&self) -> u64 {
         self.room.word(BOUND).load(Ordering::Relaxed)
+    }
+
+    /// True if there are as many items as may be, waiting or not done.
+    pub(super) fn is_full(&self) -> bool {
+        let is_joinable = self.room.word(JOINABLE).load(Ordering::Relaxed) != 0;
+        self.len() >= self.bound() || is_joinable && self.unfinished() >= MOST_ITEMS
     }
 
     pub(super) fn is_closed(&self) -> bool {
