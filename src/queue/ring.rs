@@ -14,7 +14,12 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
+#[cfg(not(models))]
+use std::sync::atomic::fence;
+
+#[cfg(models)]
+use loom::sync::atomic::fence;
 
 use super::handles::Handles;
 use super::place::{MOST_ITEMS, Place};

@@ -1,7 +1,13 @@
 //! What one side of a queue sees of the log: a window, which moves along with what it does.
 
 use std::sync::atomic::Ordering;
+#[cfg(not(models))]
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[cfg(models)]
+use loom::sync::{Mutex, MutexGuard};
+#[cfg(models)]
+use std::sync::PoisonError;
 
 use super::record::{SMALL, WINDOW, WORD};
 use crate::error::{Error, Result};
