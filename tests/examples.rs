@@ -125,6 +125,26 @@ fn ping_pong_counts_every_ball() {
     assert!(lines[1].contains(" round trips per second, "), "{}", lines[1]);
 }
 
+#[test]
+fn pipeline_hashes_every_text_and_nobody_is_far_ahead() {
+    let lines = lines_of("pipeline", &["40"]);
+    assert!(lines[0].contains(" of 40 hashes have a byte of zero; "), "{}", lines[0]);
+    for (line, name) in lines[1..].iter().zip(["make", "hash"]) {
+        assert!(line.starts_with(&format!("{name}: 40 items, ")), "{line}");
+        let most = line.split_once("at most ").and_then(|(_, most)| most.split(' ').next()?.parse().ok());
+        assert!(most.is_some_and(|most: usize| most <= 8), "{line}");
+    }
+}
+
+#[test]
+fn producers_consumers_lose_at_most_the_job_of_the_one_that_is_killed() {
+    let lines = lines_of("producers_consumers", &["300"]);
+    let all = "600 of 600 jobs are done; lost with the consumer: 0";
+    let but_one = "599 of 600 jobs are done; lost with the consumer: 1";
+    assert!([all, but_one].contains(&lines[0].as_str()), "{}", lines[0]);
+    assert!(lines[1].starts_with("the most divisors: Some("), "{}", lines[1]);
+}
+
 // C004, C005, C007, C022
 #[test]
 fn process_starts_joins_and_terminates() {

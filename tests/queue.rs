@@ -41,10 +41,7 @@ on_both!(
     many_put_and_many_take_and_each_item_comes_once,
 );
 
-on_processes!(
-    a_child_that_has_put_what_nobody_took_can_be_joined,
-    a_queue_goes_on_to_a_grandchild,
-);
+on_processes!(a_child_that_has_put_what_nobody_took_can_be_joined, a_queue_goes_on_to_a_grandchild,);
 
 fn queue<T>() -> Queue<T> {
     Queue::new().expect("there is memory")
@@ -233,12 +230,15 @@ async fn a_closed_queue_takes_nothing_and_gives_what_is_left<K: Kind>() {
     assert!(queue.is_closed() && !queue.is_empty());
     assert!(is_closed(queue.put(2).await) && is_closed(queue.try_put(2)));
     assert!(is_closed(queue.put_timeout(2, LONG).await));
-    let refused = |queue: Queue<u32>| is_closed(queue.blocking_put(2)) && is_closed(queue.blocking_put_timeout(2, LONG));
+    let refused = |queue: Queue<u32>| {
+        is_closed(queue.blocking_put(2)) && is_closed(queue.blocking_put_timeout(2, LONG))
+    };
     assert!(pool.apply(refused, (queue.clone(),)).await.expect(RUNS));
     assert_eq!(queue.get().await.expect(RUNS), 1);
     assert!(is_closed(queue.get().await) && is_closed(queue.try_get()));
     assert!(is_closed(queue.get_timeout(LONG).await) && queue.is_empty());
-    let ended = |queue: Queue<u32>| is_closed(queue.blocking_get()) && is_closed(queue.blocking_get_timeout(LONG));
+    let ended =
+        |queue: Queue<u32>| is_closed(queue.blocking_get()) && is_closed(queue.blocking_get_timeout(LONG));
     assert!(pool.apply(ended, (queue.clone(),)).await.expect(RUNS));
     end(pool).await;
 }

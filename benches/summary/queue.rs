@@ -38,14 +38,16 @@ fn between_processes(items: u32, each: usize) -> Duration {
     let queue = Queue::<u64>::new().expect("there is memory");
     let share = items / u32::try_from(each).expect("they are few");
     let start = multiprocess::Barrier::new(2 * each).expect("two are enough");
-    let arrive = || drop(black_box(start.blocking_wait().expect("nobody breaks it")));
+    let arrive = || start.blocking_wait().expect("nobody breaks it");
     let produce = || {
         arrive();
         (0..u64::from(share)).for_each(|item| queue.blocking_put(item).expect("it is open"));
     };
     let consume = || {
         arrive();
-        (0..share).for_each(|_| drop(black_box(queue.blocking_get().expect("it is open"))));
+        for _ in 0..share {
+            black_box(queue.blocking_get().expect("it is open"));
+        }
     };
     let mut others = Vec::new();
     for _ in 0..each {
@@ -56,7 +58,9 @@ fn between_processes(items: u32, each: usize) -> Duration {
     }
     let (time, ()) = timed(|| {
         consume();
-        others.iter().for_each(|other| other.blocking_join().expect("it has no reason to fail"));
+        for other in &others {
+            other.blocking_join().expect("it has no reason to fail");
+        }
     });
     time
 }

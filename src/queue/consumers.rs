@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::parcel::Parcel;
 use super::place::Place;
-use super::record::Record;
+use super::record::{Record, pad};
 use super::ring::{GIVEN_BACK, Ring, TAIL, WAITERS, announce};
 use super::view::Window;
 use crate::error::{Error, Result};
@@ -73,7 +73,7 @@ impl Ring {
             let record = Record::of(window.load(&self.log, at.at())?);
             match record.filter(|record| (1..=there).contains(&record.words())) {
                 Some(Record::Pad { words }) if at == tail => at = at.after(words, 0),
-                Some(item @ Record::Item { .. }) if at.at() + item.words() <= Log::WORDS => {
+                Some(item @ Record::Item { .. }) if pad(at.at(), item.words()) == 0 => {
                     return Ok(Some((at, item)));
                 }
                 _ => return Ok(None),
@@ -100,7 +100,8 @@ impl Ring {
         if from == end {
             return;
         }
-        let pieces = if from < end { [(from, end - from), (0, 0)] } else { [(from, Log::WORDS - from), (0, end)] };
+        let pieces =
+            if from < end { [(from, end - from), (0, 0)] } else { [(from, Log::WORDS - from), (0, end)] };
         for (from, words) in pieces {
             // Memory that could not be given back now is kept, and harms nobody.
             let _kept = self.log.give_back(from, words);

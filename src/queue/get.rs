@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::handle::Queue;
 use super::parcel::Parcel;
 use super::put::end;
-use super::queue::Queue;
 use super::ring::Ring;
 use crate::error::Result;
 use crate::sync::{self, Look, endless};

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use super::handle::{Queue, at_least_one};
 use super::place::MOST_ITEMS;
-use super::queue::{Queue, at_least_one};
 use super::ring::Ring;
 use crate::error::{Error, Result};
 use crate::sync::{self, endless};

@@ -15,6 +15,7 @@
 
 mod consumers;
 mod get;
+mod handle;
 mod handles;
 mod joinable;
 #[cfg(all(test, models))]
@@ -23,7 +24,6 @@ mod parcel;
 mod place;
 mod producers;
 mod put;
-mod queue;
 mod record;
 mod ring;
 mod stream;
@@ -32,5 +32,5 @@ mod tests;
 mod travel;
 mod view;
 
+pub use handle::{Queue, SimpleQueue};
 pub use joinable::JoinableQueue;
-pub use queue::{Queue, SimpleQueue};

@@ -21,7 +21,7 @@ impl Place {
     }
 
     pub(super) fn new(at: u64, items: u64) -> Self {
-        Self(at % Log::WORDS | (items & MOST_ITEMS) << AT_BITS)
+        Self((at % Log::WORDS) | ((items & MOST_ITEMS) << AT_BITS))
     }
 
     pub(super) fn word(self) -> u64 {

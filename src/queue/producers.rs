@@ -54,12 +54,14 @@ impl Ring {
         let at = (head.at() + pad) % Log::WORDS;
         if pad > 0 {
             self.allocate(head.at(), 1)?;
-            window.store(&self.log, head.at(), &[Record::Pad { words: pad }.header()])?;
+            window.store(&self.log, head.at(), Record::Pad { words: pad }.header())?;
         }
         self.allocate(at, words)?;
         let Some(ticket) = self.send_handles(parcel)? else { return Ok(false) };
-        let front = [record.header(), ticket];
-        window.store(&self.log, at, &front[..record.front() as usize])?;
+        window.store(&self.log, at, record.header())?;
+        if record.front() > 1 {
+            window.store(&self.log, at + 1, ticket)?;
+        }
         window.write(&self.log, at + record.front(), words, &parcel.bytes)?;
         self.raise_level();
         self.room.word(HEAD).store(head.after(pad + words, 1).word(), Ordering::Release);

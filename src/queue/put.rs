@@ -3,8 +3,8 @@
 use std::borrow::Borrow;
 use std::time::{Duration, Instant};
 
+use super::handle::Queue;
 use super::parcel::Parcel;
-use super::queue::Queue;
 use super::ring::Ring;
 use crate::error::{Error, Result};
 use crate::sync::{self, Look, end_of};

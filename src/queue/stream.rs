@@ -7,10 +7,11 @@ use std::task::{Context, Poll, ready};
 use futures::Stream;
 
 use super::get::next;
+use super::handle::Queue;
 use super::parcel::Parcel;
-use super::queue::Queue;
+use super::ring::Ring;
 use crate::error::{Error, Result};
-use crate::sync::Look;
+use crate::sync::{Look, endless};
 use crate::task::Payload;
 
 type Waiting = Pin<Box<dyn Future<Output = Option<Result<Parcel>>> + Send>>;
@@ -26,19 +27,14 @@ impl<T: Payload> Stream for Queue<T> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let Self { ring, max, next, .. } = self.get_mut();
         let waiting = next.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let taken = match waiting {
-            None => ring.take(*max, Look::ONCE),
-            Some(_) => None,
-        };
-        let taken = match taken {
-            Some(taken) => taken,
-            None => {
-                let (ring, max) = (Arc::clone(ring), *max);
-                let waits = waiting.get_or_insert_with(|| Box::pin(wait_for(ring, max)));
-                let taken = ready!(waits.as_mut().poll(cx));
-                *waiting = None;
-                taken.expect("a wait without an end finds something")
-            }
+        let at_once = if waiting.is_none() { ring.take(*max, Look::ONCE) } else { None };
+        let taken = if let Some(taken) = at_once {
+            taken
+        } else {
+            let waits = waiting.get_or_insert_with(|| Box::pin(wait_for(Arc::clone(ring), *max)));
+            let taken = ready!(waits.as_mut().poll(cx));
+            *waiting = None;
+            endless(taken)
         };
         Poll::Ready(match taken.and_then(Parcel::open) {
             Err(Error::Closed) => None,
@@ -47,7 +43,7 @@ impl<T: Payload> Stream for Queue<T> {
     }
 }
 
-async fn wait_for(ring: Arc<super::ring::Ring>, max: u64) -> Option<Result<Parcel>> {
+async fn wait_for(ring: Arc<Ring>, max: u64) -> Option<Result<Parcel>> {
     next(&ring, max, None).await
 }
 

@@ -1,5 +1,7 @@
 //! What is hard to bring about from outside: the end of the log, a process that dies at each step, and one that writes into the memory of others.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::Ordering;
 
 use super::parcel::Parcel;
@@ -39,7 +41,9 @@ fn items_of_every_length_come_through_every_place() {
         let ring = ring(at, MOST_ITEMS - 2);
         for round in 0..3_u8 {
             let items: Vec<Vec<u8>> = lengths.iter().map(|length| vec![round + 1; *length]).collect();
-            items.iter().for_each(|item| put(&ring, item));
+            for item in &items {
+                put(&ring, item);
+            }
             assert_eq!(ring.len(), items.len() as u64);
             for item in items {
                 assert!(take(&ring) == Some(item), "from {at} on");
@@ -52,7 +56,8 @@ fn items_of_every_length_come_through_every_place() {
 #[test]
 fn memory_of_what_was_taken_is_given_back() {
     let ring = ring(Log::WORDS - 3 * WINDOW, 0);
-    let blocks = || rustix::fs::fstat(ring.log.descriptor()).expect("it is open").st_blocks;
+    let file = File::from(ring.log.descriptor().try_clone().expect("there are descriptors left"));
+    let blocks = || file.metadata().expect("it is open").blocks();
     let mut most = 0;
     for number in 0..3_000_u32 {
         put(&ring, &vec![7; if number % 100 == 99 { 200_000 } else { 5_000 }]);
@@ -83,7 +88,7 @@ fn a_producer_that_dies_at_any_step_has_put_its_item_or_not() {
         put(&ring, b"before");
         let (head, at) = (ring.head(), WINDOW);
         let mut window = ring.producing.lock();
-        let mut store = |at, value| window.store(&ring.log, at, &[value]).expect("it can be mapped");
+        let mut store = |at, value| window.store(&ring.log, at, value).expect("it can be mapped");
         ring.room.word(LATCH).store(dead, Ordering::Release);
         if step > 0 {
             store(head.at(), Record::Pad { words: 1 }.header());
@@ -158,13 +163,29 @@ fn an_item_that_was_put_by_a_dead_producer_is_announced_and_one_that_was_not_is_
 
 // fault 90
 #[test]
+fn an_item_that_would_go_beyond_its_window_or_the_log_is_an_error() {
+    for (at, bytes) in [(WINDOW - 2, 100), (Log::WORDS - 2, 100), (Log::WORDS - 2, 1 << 20)] {
+        let ring = ring(at, 0);
+        put(&ring, &vec![1; 1 << 21]);
+        let header = Record::Item { bytes, handles: 0 }.header();
+        ring.consuming.lock().store(&ring.log, at, header).expect("it can be mapped");
+        assert!(matches!(ring.take(1 << 30, Look::ONCE), Some(Err(Error::DecodeMessage { .. }))));
+        put(&ring, b"next");
+        assert_eq!(take(&ring).expect("the next is not harmed"), b"next");
+    }
+}
+
+// fault 90
+#[test]
 fn whatever_another_process_writes_there_an_item_is_had_or_an_error() {
     let mut seen = 0_u64;
     for which in 0..7 {
-        for value in [0, 1, 7, u64::MAX, 1 << 63, Log::WORDS - 1, Log::WORDS, 1 << 36, 3 << 56 | 5, 1 << 56 | 1 << 40] {
+        for value in
+            [0, 1, 7, u64::MAX, 1 << 63, Log::WORDS - 1, Log::WORDS, 1 << 36, 3 << 56 | 5, 1 << 56 | 1 << 40]
+        {
             let ring = ring(3, 5);
             put(&ring, b"one");
-            put(&ring, &[2; 100_000]);
+            put(&ring, &vec![2; 100_000]);
             let mut window = ring.consuming.lock();
             match which {
                 0 => ring.room.word(HEAD).store(value, Ordering::Release),
@@ -172,8 +193,8 @@ fn whatever_another_process_writes_there_an_item_is_had_or_an_error() {
                 2 => ring.room.word(ALLOCATED).store(value, Ordering::Release),
                 3 => ring.items.word(GIVEN_BACK).store(value, Ordering::Release),
                 4 => ring.items.word(WATCHED).store(value, Ordering::Release),
-                5 => window.store(&ring.log, 3, &[value]).expect("it can be mapped"),
-                _ => window.store(&ring.log, 5, &[value]).expect("it can be mapped"),
+                5 => window.store(&ring.log, 3, value).expect("it can be mapped"),
+                _ => window.store(&ring.log, 5, value).expect("it can be mapped"),
             }
             drop(window);
             for _ in 0..5 {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::handle::Queue;
 use super::joinable::JoinableQueue;
-use super::queue::Queue;
 use super::ring::Ring;
 use crate::wire::Fd;
 

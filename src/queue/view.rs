@@ -36,18 +36,16 @@ impl Window {
             self.0 = Some((number, mapped));
         }
         let (_, mapped) = self.0.as_ref().expect("it was just put there");
-        Ok(&mapped.words()[(at % WINDOW) as usize..])
+        let first = usize::try_from(at % WINDOW).expect("a window fits the memory");
+        Ok(&mapped.words()[first..])
     }
 
     pub(super) fn load(&mut self, log: &Log, at: u64) -> Result<u64> {
         Ok(self.from(log, at)?[0].load(Ordering::Relaxed))
     }
 
-    /// Puts words here; those of small records, as far as the window goes.
-    pub(super) fn store(&mut self, log: &Log, at: u64, values: &[u64]) -> Result<()> {
-        for (word, value) in self.from(log, at)?.iter().zip(values) {
-            word.store(*value, Ordering::Relaxed);
-        }
+    pub(super) fn store(&mut self, log: &Log, at: u64, value: u64) -> Result<()> {
+        self.from(log, at)?[0].store(value, Ordering::Relaxed);
         Ok(())
     }
 

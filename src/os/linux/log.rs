@@ -72,16 +72,20 @@ impl Log {
     pub(crate) fn map(&self, from: u64, words: u64) -> io::Result<Mapped> {
         let begin = from - from % PAGE;
         let end = from.checked_add(words).filter(|end| words > 0 && *end <= Self::WORDS);
-        let length = end.and_then(|end| usize::try_from((end - begin) * WORD).ok());
-        let length = length.ok_or(io::ErrorKind::InvalidInput)?;
+        let end = end.ok_or(io::ErrorKind::InvalidInput)?;
+        let [first, words, length] = [from - begin, words, (end - begin) * WORD].map(in_memory);
         let access = ProtFlags::READ | ProtFlags::WRITE;
         let (anywhere, offset) = (std::ptr::null_mut(), begin * WORD);
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
         let base =
             unsafe { rustix::mm::mmap(anywhere, length, access, MapFlags::SHARED, &self.memory, offset) }?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Mapped { base, length, first: ((from - begin) as usize), words: words as usize })
+        Ok(Mapped { base, length, first, words })
     }
+}
+
+fn in_memory(number: u64) -> usize {
+    usize::try_from(number).expect("there is no system but of 64 bits")
 }
 
 /// Words of a log, mapped.
@@ -102,9 +106,11 @@ impl Mapped {
     /// The words. Other processes may change each at any time.
     #[inline]
     pub(crate) fn words(&self) -> &[Word] {
-        // SAFETY: `map` has mapped so many words behind the first, which stands in the first page of the mapping; it lives as long as `self`, lies within
-        // a file that cannot shrink, and any bit pattern is valid for its atomics.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(self.first), self.words) }
+        // SAFETY: the first word stands in the first page of the mapping.
+        let first = unsafe { self.base.as_ptr().add(self.first) };
+        // SAFETY: `map` has mapped so many words behind the first one; the mapping lives as long as `self` and lies within a file that cannot shrink, and
+        // any bit pattern is valid for its atomics.
+        unsafe { std::slice::from_raw_parts(first, self.words) }
     }
 }
 
@@ -120,7 +126,7 @@ impl Drop for Mapped {
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use super::{Log, PAGE};
+    use super::{Log, PAGE, in_memory};
 
     #[test]
     fn whoever_attaches_sees_the_same_words_wherever_they_are() {
@@ -140,12 +146,12 @@ mod tests {
         log.allocate(0, 4 * PAGE).expect("there is memory");
         let mapped = log.map(0, 4 * PAGE).expect("it can be mapped");
         mapped.words()[0].store(1, Ordering::Release);
-        mapped.words()[PAGE as usize].store(2, Ordering::Release);
+        mapped.words()[in_memory(PAGE)].store(2, Ordering::Release);
         log.give_back(0, PAGE).expect("it is there");
         let blocks = rustix::fs::fstat(&log.memory).expect("it is open").st_blocks;
         assert_eq!(blocks, 3 * 8, "in units of 512 bytes");
         assert_eq!(mapped.words()[0].load(Ordering::Acquire), 0);
-        assert_eq!(mapped.words()[PAGE as usize].load(Ordering::Acquire), 2);
+        assert_eq!(mapped.words()[in_memory(PAGE)].load(Ordering::Acquire), 2);
     }
 
     #[test]
