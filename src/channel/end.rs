@@ -11,18 +11,19 @@ use std::time::Instant;
 use super::letter::{Arrived, Letter, take};
 use super::watch::{Own, Watch, watch_here};
 use crate::error::{Error, Result};
-use crate::os::{self, Wanted, Watched};
+use crate::os::{self, Quick, Wanted, Watched};
 use crate::wire::Fd;
 
 #[derive(Debug)]
 pub(super) struct End {
     fd: Fd,
     watch: Watch,
+    quick: Quick,
 }
 
 impl End {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd: Fd::new(fd), watch: Watch::default() }
+        Self { fd: Fd::new(fd), watch: Watch::default(), quick: Quick::default() }
     }
 
     pub(super) fn try_clone(&self) -> Result<Self> {
@@ -110,12 +111,17 @@ impl End {
         end: Option<Instant>,
         mut open: impl FnMut(Arrived<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
+        if let Some(taken) = self.try_receive(max, &mut open)? {
+            return Ok(Some(taken));
+        }
+        let mut waiting = self.quick.begin(end);
         loop {
-            if let Some(taken) = self.try_receive(max, &mut open)? {
-                return Ok(Some(taken));
-            }
-            if !self.wait_here(Wanted::Input, end)? {
+            if !waiting.once_more() && !self.wait_here(Wanted::Input, end)? {
                 return Ok(None);
+            }
+            if let Some(taken) = self.try_receive(max, &mut open)? {
+                waiting.came();
+                return Ok(Some(taken));
             }
         }
     }

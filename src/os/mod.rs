@@ -15,10 +15,12 @@ mod background;
 mod cores;
 #[cfg(target_os = "linux")]
 mod linux;
+mod quick;
 mod stderr;
 
 pub(crate) use background::{background, callers_runtime, run_callback};
 pub(crate) use cores::cores;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+pub(crate) use quick::Quick;
 pub(crate) use stderr::Stderr;

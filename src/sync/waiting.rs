@@ -67,11 +67,19 @@ pub(crate) fn block<T>(
         }
         std::hint::spin_loop();
     }
+    let mut waiting = shared.quick().begin(end);
+    while waiting.once_more() {
+        if let Some(found) = look(Look { announce: 0, closely: false }) {
+            waiting.came();
+            return Some(found);
+        }
+    }
     let mut pace = Pace::new(end);
     loop {
         let rings = shared.rings();
         let (closely, nap) = pace.next();
         if let Some(found) = look(Look { announce: PARKED, closely }) {
+            waiting.came();
             return Some(found);
         }
         shared.park(rings, nap?);

@@ -29,7 +29,7 @@ use rustix::thread::futex;
 use tokio::io::unix::AsyncFd;
 
 use super::fork::{Rooted, forked, notice_forks};
-use crate::os::background;
+use crate::os::{Quick, background};
 
 const HEAD: usize = 64;
 
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     memory: Arc<OwnedFd>,
     doorbell: Arc<OwnedFd>,
     watched: OnceLock<Option<Watched>>,
+    quick: Quick,
 }
 
 // SAFETY: the memory is made of atomics, and the mapping belongs to this value until it is dropped.
@@ -107,7 +108,7 @@ impl Shared {
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
         let head = unsafe { rustix::mm::mmap(anywhere, length, access, MapFlags::SHARED, &memory, 0) }?;
         let head = NonNull::new(head.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { head, words, memory, doorbell, watched: OnceLock::new() })
+        Ok(Self { head, words, memory, doorbell, watched: OnceLock::new(), quick: Quick::default() })
     }
 
     fn head(&self) -> &Head {
@@ -128,6 +129,11 @@ impl Shared {
     /// The descriptors by which another process attaches.
     pub(crate) fn descriptors(&self) -> [Arc<OwnedFd>; 2] {
         [Arc::clone(&self.memory), Arc::clone(&self.doorbell)]
+    }
+
+    /// Whether those that wait here for something wait for long.
+    pub(crate) fn quick(&self) -> &Quick {
+        &self.quick
     }
 
     /// How often it was rung.

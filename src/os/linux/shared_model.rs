@@ -9,6 +9,8 @@ use std::time::Duration;
 use loom::sync::atomic::AtomicU64;
 use loom::sync::{Condvar, Mutex};
 
+use crate::os::Quick;
+
 /// A word that processes share.
 pub(crate) type Word = AtomicU64;
 
@@ -17,12 +19,13 @@ pub(crate) struct Shared {
     words: Vec<AtomicU64>,
     rings: Mutex<u32>,
     rung: Condvar,
+    quick: Quick,
 }
 
 impl Shared {
     pub(crate) fn create(_kind: u32, words: usize) -> io::Result<Self> {
         let words = (0..words).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { words, rings: Mutex::new(0), rung: Condvar::new() })
+        Ok(Self { words, rings: Mutex::new(0), rung: Condvar::new(), quick: Quick::default() })
     }
 
     pub(crate) fn attach(_kind: u32, _words: usize, _descriptors: [Arc<OwnedFd>; 2]) -> io::Result<Self> {
@@ -35,6 +38,10 @@ impl Shared {
 
     pub(crate) fn descriptors(&self) -> [Arc<OwnedFd>; 2] {
         panic!("there are no descriptors in the models")
+    }
+
+    pub(crate) fn quick(&self) -> &Quick {
+        &self.quick
     }
 
     pub(crate) fn rings(&self) -> u32 {
