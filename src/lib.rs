@@ -32,7 +32,7 @@ pub use process::{
     ActiveChild, CurrentProcess, Join, ParentProcess, Process, ProcessBuilder, Stdio, active_children,
     cpu_count, current_process, parent_process,
 };
-pub use queue::{JoinableQueue, Queue, SimpleQueue};
+pub use queue::{Item, JoinableQueue, Queue, SimpleQueue};
 pub use sync::{
     Acquired, Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, LockGuard, OwnerDied,
     Permit, RLock, RLockGuard, Semaphore,

@@ -17,6 +17,7 @@ mod consumers;
 mod get;
 mod handle;
 mod handles;
+mod item;
 mod joinable;
 #[cfg(all(test, models))]
 mod models;
@@ -33,4 +34,5 @@ mod travel;
 mod view;
 
 pub use handle::{Queue, SimpleQueue};
+pub use item::Item;
 pub use joinable::JoinableQueue;

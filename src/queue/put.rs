@@ -1,9 +1,9 @@
 //! Putting items, in futures and on threads.
 
-use std::borrow::Borrow;
 use std::time::{Duration, Instant};
 
 use super::handle::Queue;
+use super::item::Item;
 use super::parcel::Parcel;
 use super::ring::Ring;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ impl<T: Payload> Queue<T> {
     /// # Ok::<(), multiprocess::Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn put<B: Borrow<T>>(&self, item: B) -> impl Future<Output = Result<()>> + Send + use<'_, T, B> {
+    pub fn put<B: Item<T>>(&self, item: B) -> impl Future<Output = Result<()>> + Send + use<'_, T, B> {
         deliver(&self.ring, self.parcel(&item), None)
     }
 
@@ -48,7 +48,7 @@ impl<T: Payload> Queue<T> {
     /// # Examples
     ///
     /// See [`new`](Self::new).
-    pub fn blocking_put(&self, item: impl Borrow<T>) -> Result<()> {
+    pub fn blocking_put(&self, item: impl Item<T>) -> Result<()> {
         deliver_here(&self.ring, &self.parcel(&item)?, None)
     }
 
@@ -61,7 +61,7 @@ impl<T: Payload> Queue<T> {
     /// # Examples
     ///
     /// See [`bounded`](Self::bounded).
-    pub fn try_put(&self, item: impl Borrow<T>) -> Result<()> {
+    pub fn try_put(&self, item: impl Item<T>) -> Result<()> {
         self.ring.put(&self.parcel(&item)?, Look::ONCE).unwrap_or(Err(Error::Full))
     }
 
@@ -88,7 +88,7 @@ impl<T: Payload> Queue<T> {
     /// # Ok::<(), Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn put_timeout<B: Borrow<T>>(
+    pub fn put_timeout<B: Item<T>>(
         &self,
         item: B,
         limit: Duration,
@@ -113,12 +113,12 @@ impl<T: Payload> Queue<T> {
     /// assert!(matches!(queue.blocking_put_timeout(8, Duration::from_millis(5)), Err(Error::Full)));
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn blocking_put_timeout(&self, item: impl Borrow<T>, limit: Duration) -> Result<()> {
+    pub fn blocking_put_timeout(&self, item: impl Item<T>, limit: Duration) -> Result<()> {
         deliver_here(&self.ring, &self.parcel(&item)?, Some(limit))
     }
 
-    fn parcel(&self, item: &impl Borrow<T>) -> Result<Parcel> {
-        Parcel::of(item.borrow(), self.max)
+    fn parcel(&self, item: &impl Item<T>) -> Result<Parcel> {
+        Parcel::of(item.as_item(), self.max)
     }
 }
 
