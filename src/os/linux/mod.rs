@@ -66,7 +66,7 @@ pub(crate) use log::{Log, Mapped};
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use owner::Owner;
-pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
+pub(crate) use passing::{is_for_now, is_gone, pass, pass_none, pass_waiting, take_passed};
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
 pub(crate) use ready::{Wanted, Watched, any_of, is_ready, ready, register};
