@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::end::End;
 use super::stream::Sending;
 use crate::error::{Error, Result};
+#[cfg(feature = "net")]
+use crate::wire::refuse_remote_end;
 use crate::wire::{DEFAULT_MAX, Fd};
 
 /// One end of a connection between processes: it sends values of type `A` and receives values of type `B`. Made by [`pipe`](crate::pipe()), or by a [`Listener`](crate::Listener) and a [`Client`](crate::Client).
@@ -71,6 +73,8 @@ pub struct Connection<A, B> {
     pub(super) max: u64,
     /// What a sink has taken and not sent so far.
     pub(super) sending: Sending,
+    /// As a stream, it has told that nothing can come any more.
+    pub(super) told_its_end: bool,
     values: PhantomData<fn(A) -> B>,
 }
 
@@ -118,7 +122,11 @@ pub enum Nothing {}
 
 impl<A, B> Connection<A, B> {
     pub(super) fn new(fd: OwnedFd, max: u64) -> Self {
-        Self { end: End::new(fd), max, sending: Sending::default(), values: PhantomData }
+        Self::of(End::new(fd), max)
+    }
+
+    pub(super) fn of(end: End, max: u64) -> Self {
+        Self { end, max, sending: Sending::default(), told_its_end: false, values: PhantomData }
     }
 
     pub(super) fn with_defaults(fd: OwnedFd) -> Self {
@@ -165,8 +173,7 @@ impl<A, B> Connection<A, B> {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn try_clone(&self) -> Result<Self> {
-        let copy = self.end.try_clone()?;
-        Ok(Self { end: copy, max: self.max, sending: Sending::default(), values: PhantomData })
+        Ok(Self::of(self.end.try_clone()?, self.max))
     }
 
     /// Closes this copy of the end, as dropping it does. Python: `close`.
@@ -198,6 +205,10 @@ impl<A, B> fmt::Debug for Connection<A, B> {
 
 impl<A, B> Serialize for Connection<A, B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[cfg(feature = "net")]
+        if !self.end.travels() {
+            return Err(serde::ser::Error::custom(refuse_remote_end()));
+        }
         (self.end.fd(), self.max).serialize(serializer)
     }
 }
