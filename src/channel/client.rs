@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 use super::address::Address;
 use super::connection::Connection;
 use super::end::End;
-#[cfg(feature = "net")]
 use super::net::{AuthKey, HANDSHAKE, dial};
 use crate::error::{Error, Result};
 use crate::os::{self, Carries};
-#[cfg(feature = "net")]
 use crate::wait::block_on;
 use crate::wait::until;
 use crate::wire::DEFAULT_MAX;
@@ -76,7 +74,6 @@ impl Client {
     /// # Examples
     ///
     /// See [`ClientBuilder`].
-    #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
@@ -99,21 +96,13 @@ impl Client {
 #[must_use = "a builder connects to nobody until it is told an address"]
 pub struct ClientBuilder {
     max: u64,
-    #[cfg(feature = "net")]
     key: Option<AuthKey>,
-    #[cfg(feature = "net")]
     handshake: Duration,
 }
 
 impl Default for ClientBuilder {
     fn default() -> Self {
-        Self {
-            max: DEFAULT_MAX as u64,
-            #[cfg(feature = "net")]
-            key: None,
-            #[cfg(feature = "net")]
-            handshake: HANDSHAKE,
-        }
+        Self { max: DEFAULT_MAX as u64, key: None, handshake: HANDSHAKE }
     }
 }
 
@@ -172,7 +161,11 @@ impl ClientBuilder {
     /// See [`ClientBuilder`].
     pub async fn connect<A, B>(self, address: impl Into<Address>) -> Result<Connection<A, B>> {
         let address = address.into();
-        Ok(Connection::of(self.reach(address).await?, self.max))
+        let end = match self.key {
+            Some(key) => dial(address, key, self.handshake).await?,
+            None => reach_path(path_of(&address)?).await?,
+        };
+        Ok(Connection::of(end, self.max))
     }
 
     /// As [`connect`](Self::connect), for code outside async: blocks this thread.
@@ -186,20 +179,11 @@ impl ClientBuilder {
     /// See [`ClientBuilder`].
     pub fn blocking_connect<A, B>(self, address: impl Into<Address>) -> Result<Connection<A, B>> {
         let address = address.into();
-        #[cfg(feature = "net")]
-        if let Some(key) = self.key {
-            return Ok(Connection::of(block_on(dial(address, key, self.handshake))?, self.max));
-        }
-        let path = path_of(&address)?;
-        Ok(Connection::of(accepted_by_us(os::connect_to(path, Carries::Datagrams, true))?, self.max))
-    }
-
-    async fn reach(&self, address: Address) -> Result<End> {
-        #[cfg(feature = "net")]
-        if let Some(key) = &self.key {
-            return dial(address, key.clone(), self.handshake).await;
-        }
-        reach_path(path_of(&address)?).await
+        let end = match self.key {
+            Some(key) => block_on(dial(address, key, self.handshake))?,
+            None => accepted_by_us(os::connect_to(path_of(&address)?, Carries::Datagrams, true))?,
+        };
+        Ok(Connection::of(end, self.max))
     }
 }
 

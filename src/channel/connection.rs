@@ -10,9 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::end::End;
 use super::stream::Sending;
 use crate::error::{Error, Result};
-#[cfg(feature = "net")]
-use crate::wire::refuse_remote_end;
-use crate::wire::{DEFAULT_MAX, Fd};
+use crate::wire::{DEFAULT_MAX, Fd, refuse_remote_end};
 
 /// One end of a connection between processes: it sends values of type `A` and receives values of type `B`. Made by [`pipe`](crate::pipe()), or by a [`Listener`](crate::Listener) and a [`Client`](crate::Client).
 /// Python: `multiprocessing.connection.Connection`.
@@ -205,7 +203,6 @@ impl<A, B> fmt::Debug for Connection<A, B> {
 
 impl<A, B> Serialize for Connection<A, B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[cfg(feature = "net")]
         if !self.end.travels() {
             return Err(serde::ser::Error::custom(refuse_remote_end()));
         }

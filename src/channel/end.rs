@@ -11,7 +11,6 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::letter::{Arrived, Letter, take};
-#[cfg(feature = "net")]
 use super::net::{Note, Remote};
 use super::watch::{Own, Watch, watch_here};
 use crate::error::{Error, Result};
@@ -23,7 +22,6 @@ pub(super) struct End {
     fd: Fd,
     watch: Watch,
     /// What messages are sealed with, if they are.
-    #[cfg(feature = "net")]
     remote: Option<Remote>,
 }
 
@@ -31,18 +29,12 @@ pub(super) struct End {
 #[derive(Debug)]
 pub(super) enum Written {
     Letter(Letter),
-    #[cfg(feature = "net")]
     Note(Note),
 }
 
 impl End {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self {
-            fd: Fd::new(fd),
-            watch: Watch::default(),
-            #[cfg(feature = "net")]
-            remote: None,
-        }
+        Self { fd: Fd::new(fd), watch: Watch::default(), remote: None }
     }
 
     #[cfg(feature = "net")]
@@ -53,29 +45,23 @@ impl End {
     pub(super) fn try_clone(&self) -> Result<Self> {
         let copy = self.fd.as_fd().try_clone_to_owned();
         let copy = copy.map_err(|cause| Error::connection("copy it", cause))?;
-        Ok(Self {
-            #[cfg(feature = "net")]
-            remote: self.remote.clone(),
-            ..Self::new(copy)
-        })
+        Ok(Self { remote: self.remote.clone(), ..Self::new(copy) })
     }
 
     /// A value as it goes over this end.
     pub(super) fn write<T: Serialize + 'static>(&self, value: &T, max: u64) -> Result<Written> {
-        #[cfg(feature = "net")]
-        if let Some(remote) = &self.remote {
-            return remote.write(value, max).map(Written::Note);
+        match &self.remote {
+            Some(remote) => remote.write(value, max).map(Written::Note),
+            None => Letter::of(value, max).map(Written::Letter),
         }
-        Letter::of(value, max).map(Written::Letter)
     }
 
     /// Bytes as they go over this end.
     pub(super) fn write_bytes(&self, bytes: &[u8], max: u64) -> Result<Written> {
-        #[cfg(feature = "net")]
-        if let Some(remote) = &self.remote {
-            return remote.write_bytes(bytes, max).map(Written::Note);
+        match &self.remote {
+            Some(remote) => remote.write_bytes(bytes, max).map(Written::Note),
+            None => Letter::of_bytes(bytes, max).map(Written::Letter),
         }
-        Letter::of_bytes(bytes, max).map(Written::Letter)
     }
 
     pub(super) fn fd(&self) -> &Fd {
@@ -84,27 +70,18 @@ impl End {
 
     /// False if it belongs to this process.
     pub(super) fn travels(&self) -> bool {
-        #[cfg(feature = "net")]
-        if self.remote.is_some() {
-            return false;
-        }
-        true
+        self.remote.is_none()
     }
 
     /// True if nothing more can be received, and every attempt will say so.
     pub(super) fn has_ended(&self) -> bool {
-        #[cfg(feature = "net")]
-        if let Some(remote) = &self.remote {
-            return remote.has_ended();
-        }
-        false
+        self.remote.as_ref().is_some_and(Remote::has_ended)
     }
 
     /// Sends a message, or so much of it as there is room for; false if that is not all.
     pub(super) fn try_send(&self, written: &Written) -> Result<bool> {
         match written {
             Written::Letter(letter) => self.try_send_letter(letter),
-            #[cfg(feature = "net")]
             Written::Note(note) => note.push(),
         }
     }
@@ -114,7 +91,6 @@ impl End {
         let sent = self.try_send(written)?;
         match written {
             Written::Letter(_) => Ok(sent),
-            #[cfg(feature = "net")]
             Written::Note(note) => Ok(sent || note.is_begun()),
         }
     }
@@ -171,11 +147,10 @@ impl End {
         max: u64,
         open: impl FnOnce(Arrived<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        #[cfg(feature = "net")]
-        if let Some(remote) = &self.remote {
-            return remote.take(max)?.map(|message| open(Arrived::whole(&message))).transpose();
+        match &self.remote {
+            Some(remote) => remote.take(max)?.map(|message| open(Arrived::whole(&message))).transpose(),
+            None => take(&self.fd, max, open),
         }
-        take(&self.fd, max, open)
     }
 
     /// Takes the next message, and blocks this thread until there is one.

@@ -101,7 +101,6 @@ pub(super) struct Arrived<'b> {
 
 impl<'b> Arrived<'b> {
     /// One that has come as bytes alone.
-    #[cfg(feature = "net")]
     pub(super) fn whole(bytes: &'b [u8]) -> Self {
         Self { bytes, memory: None, length: bytes.len(), handles: Vec::new() }
     }

@@ -7,7 +7,6 @@ use super::address::Address;
 use super::connection::Connection;
 use super::end::End;
 use super::listener_builder::ListenerBuilder;
-#[cfg(feature = "net")]
 use super::net::Doorman;
 use super::place::Place;
 use crate::error::{Error, Result};
@@ -51,7 +50,6 @@ pub struct Listener {
     /// What can be read when somebody can be accepted: the socket, or the doorman's bell.
     door: End,
     max: u64,
-    #[cfg(feature = "net")]
     doorman: Option<Doorman>,
     address: Address,
     _place: Option<Place>,
@@ -126,17 +124,9 @@ impl Listener {
     }
 
     pub(super) fn without_key(socket: End, max: u64, address: Address, place: Place) -> Self {
-        Self {
-            door: socket,
-            max,
-            #[cfg(feature = "net")]
-            doorman: None,
-            address,
-            _place: Some(place),
-        }
+        Self { door: socket, max, doorman: None, address, _place: Some(place) }
     }
 
-    #[cfg(feature = "net")]
     pub(super) fn with_key(
         doorman: Doorman,
         max: u64,
@@ -208,7 +198,6 @@ impl Listener {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn try_accept<A, B>(&self) -> Result<Option<Connection<A, B>>> {
-        #[cfg(feature = "net")]
         if let Some(doorman) = &self.doorman {
             return Ok(doorman.try_accept()?.map(|end| Connection::of(end, self.max)));
         }

@@ -3,13 +3,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-#[cfg(feature = "net")]
 use std::time::Duration;
 
 use super::address::Address;
 use super::end::End;
 use super::listener::Listener;
-#[cfg(feature = "net")]
 use super::net::{AuthKey, Doorman, HANDSHAKE, Terms};
 use super::place::Place;
 use crate::error::{Error, Result};
@@ -25,21 +23,13 @@ use crate::wire::DEFAULT_MAX;
 #[must_use = "a builder does not listen until it is bound"]
 pub struct ListenerBuilder {
     max: u64,
-    #[cfg(feature = "net")]
     key: Option<AuthKey>,
-    #[cfg(feature = "net")]
     handshake: Duration,
 }
 
 impl Default for ListenerBuilder {
     fn default() -> Self {
-        Self {
-            max: DEFAULT_MAX as u64,
-            #[cfg(feature = "net")]
-            key: None,
-            #[cfg(feature = "net")]
-            handshake: HANDSHAKE,
-        }
+        Self { max: DEFAULT_MAX as u64, key: None, handshake: HANDSHAKE }
     }
 }
 
@@ -129,12 +119,11 @@ impl ListenerBuilder {
 
     fn open(self, socket: OwnedFd, place: Place) -> Result<Listener> {
         let address = Address::Unix(place.path().to_owned());
-        #[cfg(feature = "net")]
-        if let Some(key) = self.key {
-            let doorman = Doorman::hire(socket, Terms { key, limit: self.handshake, is_remote: false })?;
-            return Listener::with_key(doorman, self.max, address, Some(place));
-        }
-        Ok(Listener::without_key(End::new(socket), self.max, address, place))
+        let Some(key) = self.key else {
+            return Ok(Listener::without_key(End::new(socket), self.max, address, place));
+        };
+        let doorman = Doorman::hire(socket, Terms { key, limit: self.handshake, is_remote: false })?;
+        Listener::with_key(doorman, self.max, address, Some(place))
     }
 
     #[cfg(feature = "net")]
@@ -148,11 +137,7 @@ impl ListenerBuilder {
 
     /// What a key seals are bytes.
     fn carries(&self) -> Carries {
-        #[cfg(feature = "net")]
-        if self.key.is_some() {
-            return Carries::Bytes;
-        }
-        Carries::Datagrams
+        if self.key.is_some() { Carries::Bytes } else { Carries::Datagrams }
     }
 }
 

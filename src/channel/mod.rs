@@ -12,6 +12,9 @@ mod listener;
 mod listener_builder;
 #[cfg(feature = "net")]
 mod net;
+#[cfg(not(feature = "net"))]
+#[path = "no_net.rs"]
+mod net;
 mod pipe;
 mod place;
 mod receive;

@@ -19,7 +19,6 @@ pub(crate) enum Carries {
     /// Whole messages, with descriptors.
     Datagrams,
     /// Bytes.
-    #[cfg(feature = "net")]
     Bytes,
 }
 
@@ -59,7 +58,6 @@ pub(crate) fn is_of_our_user(socket: impl AsFd) -> bool {
 fn new_socket(carries: Carries, flags: SocketFlags) -> io::Result<OwnedFd> {
     let kind = match carries {
         Carries::Datagrams => SocketType::SEQPACKET,
-        #[cfg(feature = "net")]
         Carries::Bytes => SocketType::STREAM,
     };
     super::pipe::lift(socket_with(AddressFamily::UNIX, kind, flags, None)?)

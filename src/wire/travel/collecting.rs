@@ -33,7 +33,6 @@ pub(super) enum Refusal {
     #[cfg(feature = "net")]
     #[error("a connection with a key carries no handles: they would mean nothing on another machine")]
     Remote,
-    #[cfg(feature = "net")]
     #[error("the end of a connection with a key belongs to its process and does not travel")]
     RemoteEnd,
     #[error("it has more than {MOST_HANDLES} handles, which is the most that one value may have")]
@@ -133,7 +132,6 @@ fn refused(refusal: Refusal) -> Refusal {
 }
 
 /// Why the end of a connection that has a key cannot be sent; the encoding that runs, if one does, tells it.
-#[cfg(feature = "net")]
 pub(crate) fn refuse_remote_end() -> impl std::error::Error {
     let refusal = Refusal::RemoteEnd;
     if STAGE.get() == OUTSIDE { refusal } else { noted(refusal) }
