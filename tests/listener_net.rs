@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use multiprocess::{
-    Address, AuthKey, Client, Connection, Error, Handle, Listener, Receiver, Result, Sender, blocking_wait, wait,
+    Address, AuthKey, Client, Connection, Error, Handle, Listener, Receiver, Result, Sender, blocking_wait,
+    wait,
 };
 use support::twins::{Handle as _, Twin, on_twins, start};
 use support::{DEADLINE, executor, run};
@@ -165,10 +166,9 @@ fn both_send_a_large_message_at_once() {
     run(async {
         for (ours, theirs) in connections::<Vec<u8>, Vec<u8>>() {
             let bytes = noise(4 << 20);
-            let (one, other) = tokio::join!(
-                async { tokio::join!(ours.send(&bytes), ours.recv()) },
-                async { tokio::join!(theirs.send(&bytes), theirs.recv()) },
-            );
+            let (one, other) = tokio::join!(async { tokio::join!(ours.send(&bytes), ours.recv()) }, async {
+                tokio::join!(theirs.send(&bytes), theirs.recv())
+            },);
             for (sent, received) in [one, other] {
                 sent.expect("it is open");
                 assert!(received.expect("it was sent") == bytes);

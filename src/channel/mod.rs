@@ -31,5 +31,7 @@ pub use listener::Listener;
 pub use listener_builder::ListenerBuilder;
 #[cfg(feature = "net")]
 pub use net::AuthKey;
+#[cfg(all(fuzzing, feature = "net"))]
+pub(crate) use net::{received, shaken};
 pub use pipe::{one_way, pipe};
 pub use wait::{blocking_wait, wait};

@@ -11,6 +11,8 @@ mod auth_key;
 mod cipher;
 mod dial;
 mod doorman;
+#[cfg(fuzzing)]
+mod fuzzed;
 mod greet;
 mod handshake;
 mod incoming;
@@ -22,5 +24,7 @@ mod session;
 pub use auth_key::AuthKey;
 pub(super) use dial::dial;
 pub(super) use doorman::{Doorman, Terms};
+#[cfg(fuzzing)]
+pub(crate) use fuzzed::{received, shaken};
 pub(super) use greet::HANDSHAKE;
 pub(super) use remote::{Note, Remote};
