@@ -134,7 +134,7 @@ fn another_version_is_refused_by_both_sides() {
     assert_open(&listener, &key);
 }
 
-// fault 95
+// conformance C079, fault 95
 #[test]
 fn garbage_of_every_length_is_refused() {
     let key = AuthKey::generate();

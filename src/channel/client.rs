@@ -145,7 +145,8 @@ impl ClientBuilder {
         Self { handshake: limit, ..self }
     }
 
-    /// Connects. Without a key it does not wait to be accepted; with one, it waits until both sides have shown that they know it, which no `accept` is needed for.
+    /// Connects. Without a key it does not wait to be accepted; with one, it waits until both sides have shown that they know it, which no `accept` is needed for. How long
+    /// a machine that does not answer at all is tried, the operating system decides.
     ///
     /// # Errors
     ///

@@ -35,6 +35,20 @@ use crate::wire::{DEFAULT_MAX, Fd, refuse_remote_end};
 ///
 /// A value that is sent over a connection may hold up to 64 [`Handle`](crate::Handle)s and ends, as that of a task may.
 ///
+/// # With a key
+///
+/// The connections of a [`Listener`](crate::Listener) that has a key, which needs the feature `net`, have the same methods. What differs:
+///
+/// - Each message is sealed (Noise, `NNpsk0`, with X25519, ChaCha20-Poly1305 and BLAKE2s): nobody who does not know the key can read it, and one that was changed, repeated, exchanged or
+///   left out is [`Error::Connection`] for who receives it. Nothing comes behind that.
+/// - The end is [`Error::Disconnected`] only if the other end was closed. A process that is killed, or that leaves before what it has sent is gone, and a network that fails, are
+///   [`Error::Connection`], since nobody can tell them from somebody who cuts the wire.
+/// - A message whose sending has begun is sent whole, also if its future is dropped or its end is closed meanwhile.
+/// - It can be read, for [`wait`](crate::wait()) and [`poll`](Self::poll), as soon as a part of a message has come: receiving may have to wait for the rest.
+/// - The end belongs to the process that has made it. It does not travel, and values that go over it have no handles: both are errors of whoever sends them. Copies of
+///   it in one process share what they have.
+/// - Messages wait in the buffers of the network: how many, the kernel decides.
+///
 /// # Blocking, async, at once
 ///
 /// Each operation comes in three forms: as a future, which goes under any executor; with `blocking_`, for code outside async; and with `try_`, which waits for
@@ -187,7 +201,7 @@ impl<A, B> Connection<A, B> {
     pub fn close(self) {}
 }
 
-/// For [`wait`](crate::wait()), and for `poll` and the like: it can be read when there is a message, or nobody is left to send one. Whatever else is done to the
+/// For [`wait`](crate::wait()), and for `poll` and the like: it can be read when there is a message, or nobody is left to send one; with a key, when there is a part of a message. Whatever else is done to the
 /// socket is done to the messages.
 impl<A, B> AsFd for Connection<A, B> {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -56,6 +56,9 @@ impl ListenerBuilder {
     /// What whoever connects has to know, and this listener shows that it knows too. Whatever is sent is sealed. The key vouches for those who connect, of whichever user and
     /// machine they are. Python: `authkey`.
     ///
+    /// Handshakes go on in the background, side by side, whether or not somebody waits in [`accept`](Listener::accept). Up to 128 who have shown that they know the key wait there; whoever
+    /// comes then is greeted when there is room.
+    ///
     /// # Examples
     ///
     /// See [`Listener::builder`].

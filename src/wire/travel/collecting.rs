@@ -31,7 +31,7 @@ pub(super) enum Refusal {
     )]
     Without,
     #[cfg(feature = "net")]
-    #[error("a connection with a key carries no handles: they would mean nothing on another machine")]
+    #[error("a connection with a key carries no handles, since they would mean nothing on another machine")]
     Remote,
     #[error("the end of a connection with a key belongs to its process and does not travel")]
     RemoteEnd,
