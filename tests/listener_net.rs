@@ -238,7 +238,7 @@ fn a_message_over_the_limit_is_an_error_for_who_sends_and_who_receives() {
 }
 
 /// More than whatever the kernel keeps of a connection.
-const ENDLESS: usize = 24 << 20;
+const ENDLESS: usize = 16 << 20;
 
 #[test]
 fn a_message_that_was_begun_is_sent_whole_whoever_gives_up() {
