@@ -42,7 +42,7 @@ use crate::wire::{DEFAULT_MAX, Fd, refuse_remote_end};
 /// - Each message is sealed (Noise, `NNpsk0`, with X25519, ChaCha20-Poly1305 and BLAKE2s): nobody who does not know the key can read it, and one that was changed, repeated, exchanged or
 ///   left out is [`Error::Connection`] for who receives it. Nothing comes behind that.
 /// - The end is [`Error::Disconnected`] only if the other end was closed. A process that is killed, or that leaves before what it has sent is gone, and a network that fails, are
-///   [`Error::Connection`], since nobody can tell them from somebody who cuts the wire.
+///   [`Error::Connection`], since nobody can tell them from somebody who cuts the wire. So may be an end that is closed while messages to it are under way.
 /// - A message whose sending has begun is sent whole, also if its future is dropped or its end is closed meanwhile.
 /// - It can be read, for [`wait`](crate::wait()) and [`poll`](Self::poll), as soon as a part of a message has come: receiving may have to wait for the rest.
 /// - The end belongs to the process that has made it. It does not travel, and values that go over it have no handles: both are errors of whoever sends them. Copies of

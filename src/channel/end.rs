@@ -203,7 +203,11 @@ impl End {
             match watched.readable().await {
                 Ok(mut guard) => match attempt()? {
                     Some(done) => return Ok(done),
-                    None if self.has_more() => {}
+                    None if self.has_more() => {
+                        drop(guard);
+                        // What is always ready would never give the thread to others.
+                        tokio::task::yield_now().await;
+                    }
                     None => guard.clear_ready(),
                 },
                 Err(_) => self.watch.forget(&watched),

@@ -123,7 +123,11 @@ async fn stand(door: Watched, queue: Arc<Queue>, terms: Terms) {
     loop {
         tokio::select! {
             came = next(&door), if queue.has_room() => match came {
-                Ok(socket) => greetings.begin(socket, &terms, &queue),
+                Ok(socket) => {
+                    greetings.begin(socket, &terms, &queue);
+                    // However fast they come, those who are here are heard in between.
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => {
                     queue.tell(not_accepted(error));
                     until(Some(Instant::now() + PAUSE)).await;

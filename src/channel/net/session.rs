@@ -99,6 +99,9 @@ impl Session {
             if os::is_ready(&self.socket, Wanted::Room).is_ok_and(|is| !is) {
                 guard.clear_ready();
             }
+            drop(guard);
+            // A socket that always has room leaves the thread to others in between.
+            tokio::task::yield_now().await;
         }
     }
 
