@@ -147,7 +147,12 @@ impl From<&Self> for Address {
 #[cfg(feature = "net")]
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
-        Self::Tcp { host: address.ip().to_string(), port: address.port() }
+        let host = match address {
+            // The number of the interface belongs to such an address.
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            _ => address.ip().to_string(),
+        };
+        Self::Tcp { host, port: address.port() }
     }
 }
 
@@ -188,6 +193,15 @@ mod tests {
         for text in none {
             let error = text.parse::<Address>().expect_err("it is none");
             assert!(matches!(error, Error::Option { option: "address", .. }), "{error:?}");
+        }
+    }
+
+    #[cfg(feature = "net")]
+    #[test]
+    fn an_address_of_a_socket_keeps_all_of_it() {
+        for text in ["127.0.0.1:80", "[::1]:80", "[fe80::1%3]:80"] {
+            let socket: SocketAddr = text.parse().expect("it is one");
+            assert_eq!(Address::from(socket).to_string(), format!("tcp:{text}"));
         }
     }
 }

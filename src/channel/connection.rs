@@ -43,6 +43,7 @@ use crate::wire::{DEFAULT_MAX, Fd, refuse_remote_end};
 ///   left out is [`Error::Connection`] for who receives it. Nothing comes behind that.
 /// - The end is [`Error::Disconnected`] only if the other end was closed. A process that is killed, or that leaves before what it has sent is gone, and a network that fails, are
 ///   [`Error::Connection`], since nobody can tell them from somebody who cuts the wire. So may be an end that is closed while messages to it are under way.
+/// - Sending to an end that was closed fails once that is known, which may be some messages later.
 /// - A message whose sending has begun is sent whole, also if its future is dropped or its end is closed meanwhile.
 /// - It can be read, for [`wait`](crate::wait()) and [`poll`](Self::poll), as soon as a part of a message has come: receiving may have to wait for the rest.
 /// - The end belongs to the process that has made it. It does not travel, and values that go over it have no handles: both are errors of whoever sends them. Copies of

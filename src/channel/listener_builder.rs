@@ -133,9 +133,9 @@ impl ListenerBuilder {
     fn listen_on(self, host: &str, port: u16) -> Result<Listener> {
         let exposed = "a listener on a network needs one: without it anybody could connect and have decoded what they send";
         let key = self.key.ok_or_else(|| Error::option("authkey", exposed))?;
-        let (socket, host, port) = os::listen_on(host, port).map_err(not_listening)?;
+        let (socket, local) = os::listen_on(host, port).map_err(not_listening)?;
         let doorman = Doorman::hire(socket, Terms { key, limit: self.handshake, is_remote: true })?;
-        Listener::with_key(doorman, self.max, Address::Tcp { host, port }, None)
+        Listener::with_key(doorman, self.max, local.into(), None)
     }
 
     /// What a key seals are bytes.

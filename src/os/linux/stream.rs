@@ -1,7 +1,7 @@
 //! Sockets that carry bytes, over a network or within the machine, and a counter of what came over them.
 
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const TIMES: u32 = 3;
 
 /// A socket that listens on a port, and the address and the port that it has got. A name is looked up, for which this thread waits.
-pub(crate) fn listen_on(host: &str, port: u16) -> io::Result<(OwnedFd, String, u16)> {
+pub(crate) fn listen_on(host: &str, port: u16) -> io::Result<(OwnedFd, SocketAddr)> {
     let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
     let socket = TcpListener::bind(&addresses[..])?;
     let local = socket.local_addr()?;
@@ -29,7 +29,7 @@ pub(crate) fn listen_on(host: &str, port: u16) -> io::Result<(OwnedFd, String, u
     let socket = super::pipe::lift(socket.into())?;
     // As many may wait as at a path.
     listen(&socket, WAITING)?;
-    Ok((socket, local.ip().to_string(), local.port()))
+    Ok((socket, local))
 }
 
 /// Nobody can connect any more, whoever else has the socket.
