@@ -155,6 +155,8 @@ fn garbage_of_every_length_is_refused() {
 // fault 92
 #[test]
 fn a_thousand_who_say_nothing_do_not_keep_a_good_client_out() {
+    let (soft, hard) = foreign::descriptor_limits();
+    foreign::limit_descriptors(soft.max(hard.min(4096)));
     let key = AuthKey::generate();
     let listener = listen(&key);
     let mut silent: Vec<_> = (0..500).map(|_| raw(&listener)).collect();

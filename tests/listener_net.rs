@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use multiprocess::{
     wait,
 };
 use support::twins::{Handle as _, Twin, on_twins, start};
-use support::{DEADLINE, executor, run};
+use support::{DEADLINE, executor, run, skipped};
 
 on_twins!(
     a_client_connects_and_both_send_and_receive,
@@ -26,12 +27,23 @@ on_twins!(
 
 /// Listeners with this key, of every kind.
 fn listeners(key: &AuthKey) -> Vec<Listener> {
+    let mut addresses: Vec<Address> = vec![("127.0.0.1", 0).into(), free_path().into()];
+    if TcpListener::bind("[::1]:0").is_ok() {
+        addresses.push(("::1", 0).into());
+    } else {
+        skipped("this machine has no addresses of version 6");
+    }
+    addresses.into_iter().map(|address| listen(address, key)).collect()
+}
+
+fn free_path() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("multiprocess-net-{}-{number}", std::process::id()));
-    let addresses: [Address; 3] = [("127.0.0.1", 0).into(), ("::1", 0).into(), path.into()];
-    let listen = |address| Listener::builder().authkey(key.clone()).bind(address).expect("it is free");
-    addresses.map(listen).into()
+    std::env::temp_dir().join(format!("multiprocess-net-{}-{number}", std::process::id()))
+}
+
+fn listen(address: impl Into<Address>, key: &AuthKey) -> Listener {
+    Listener::builder().authkey(key.clone()).bind(address).expect("it is free")
 }
 
 /// A connection, once for each kind of address, with the end of whoever was accepted first.
@@ -345,7 +357,9 @@ fn an_address_that_is_taken_is_an_error_and_stays_with_its_owner() {
 #[test]
 fn an_address_is_gone_with_its_listener_and_can_be_taken_again() {
     let key = AuthKey::generate();
-    for listener in listeners(&key) {
+    // An address that no other test has, for the moment in which the port is free.
+    for address in [Address::from(("127.0.0.77", 0)), free_path().into()] {
+        let listener = listen(address, &key);
         let address = listener.address().clone();
         let left: Connection<u32, u32> = connect(&address, &key).expect("somebody listens");
         // It is let in, and never accepted.
@@ -354,7 +368,7 @@ fn an_address_is_gone_with_its_listener_and_can_be_taken_again() {
         assert!(matches!(left.blocking_recv(), Err(Error::Disconnected)));
         let connected: Result<Sender<u32>> = connect(&address, &key);
         assert!(matches!(connected, Err(Error::Connection { step: "connect", .. })), "{connected:?}");
-        let again = Listener::builder().authkey(key.clone()).bind(&address).expect("it is free again");
+        let again = listen(&address, &key);
         let _sender: Sender<u32> = connect(again.address(), &key).expect("it listens");
     }
 }
