@@ -89,9 +89,8 @@ impl Session {
     }
 
     async fn write_when_there_is_room(self: Arc<Self>) {
-        // A registration of its own: the kernel takes no second one of a descriptor.
-        let copy = self.socket().try_clone_to_owned().map_err(unwritten);
-        let Ok(watched) = copy.and_then(|copy| watch_here(&Fd::new(copy), Wanted::Room)) else {
+        // Nobody else waits for it in this runtime, so that it can be registered here as it is.
+        let Ok(watched) = watch_here(&self.socket, Wanted::Room) else {
             return self.has_helper.store(false, Ordering::Release);
         };
         while !self.is_written() {
