@@ -84,7 +84,7 @@ impl Letter {
     }
 }
 
-fn fits(size: u64, max: u64) -> Result<()> {
+pub(super) fn fits(size: u64, max: u64) -> Result<()> {
     if size <= max { Ok(()) } else { Err(Error::MessageTooLarge { size, max }) }
 }
 
@@ -100,6 +100,11 @@ pub(super) struct Arrived<'b> {
 }
 
 impl<'b> Arrived<'b> {
+    /// One that has come as bytes alone.
+    pub(super) fn whole(bytes: &'b [u8]) -> Self {
+        Self { bytes, memory: None, length: bytes.len(), handles: Vec::new() }
+    }
+
     /// Nothing of what came is trusted.
     fn check(mut came: Datagram, buffer: &'b [u8], max: u64) -> Result<Self> {
         let datagram = buffer.get(..came.length).filter(|_| !came.is_cut);

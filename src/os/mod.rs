@@ -18,6 +18,8 @@ mod linux;
 mod quick;
 mod stderr;
 
+#[cfg(feature = "net")]
+pub(crate) use background::net_runtime;
 pub(crate) use background::{background, callers_runtime, run_callback};
 pub(crate) use cores::cores;
 #[cfg(target_os = "linux")]
