@@ -360,6 +360,28 @@ async fn handles_go_through_a_queue<K: Kind>() {
     end(pool).await;
 }
 
+#[test]
+fn items_with_handles_wait_for_room_of_their_own() {
+    let queue = queue::<(u32, Option<Handle<File>>)>();
+    let file = File::open("/dev/null").expect("it is there");
+    let item = |number| {
+        let copy = file.try_clone().expect("there are descriptors left");
+        (number, Some(Handle::new(copy)))
+    };
+    let mut put = 0;
+    while queue.try_put(item(put)).is_ok() {
+        put += 1;
+    }
+    assert!(put >= 100, "{put} were put");
+    assert!(is_full(queue.try_put(item(put))) && !queue.is_full());
+    queue.try_put((put, None)).expect("there is room for any number of others");
+    for number in 0..=put {
+        let (own, file) = queue.try_get().expect(RUNS).expect("it was put");
+        assert_eq!((own, file.is_some()), (number, number < put));
+    }
+    queue.try_put(item(0)).expect("there is room again");
+}
+
 #[derive(Serialize, Deserialize)]
 struct Job {
     name: String,
