@@ -245,6 +245,30 @@ pub enum Error {
         #[source]
         cause: Arc<io::Error>,
     },
+    /// What was asked for does not lie within what there is. Python: `IndexError`.
+    #[error("{start}..{end} does not lie within the {length} that there are")]
+    OutOfRange {
+        /// The first element, or byte, that was asked for.
+        start: usize,
+        /// The one behind the last.
+        end: usize,
+        /// How many there are.
+        length: usize,
+    },
+    /// A slice is not as long as what it is to be copied to or from.
+    #[error("{given} elements were given where just {needed} are needed")]
+    WrongLength {
+        /// How many were given.
+        given: usize,
+        /// How many there must be.
+        needed: usize,
+    },
+    /// A guard of another lock was given.
+    #[error("the guard is of another lock than the one that this is guarded by")]
+    OtherLock,
+    /// There is another guard of it already, so that there would be two references to the same.
+    #[error("it is held by another guard already")]
+    Held,
     /// The process that held it has ended without giving it back, so that what it guards may be half done: an [`OwnerDied`](crate::OwnerDied) that was
     /// passed on.
     #[error("the process that held it has ended without giving it back")]

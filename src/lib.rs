@@ -12,12 +12,15 @@ pub mod fuzzing;
 mod os;
 mod pool;
 mod process;
+mod shared;
 mod sync;
 mod task;
 mod wait;
 mod wire;
 pub mod worker;
 
+/// For types of your own in shared memory: [`Pod`](bytemuck::Pod), [`Zeroable`](bytemuck::Zeroable), and with the feature `derive` their derives.
+pub use bytemuck;
 pub use channel::{
     Client, Connection, Listener, Nothing, Receiver, Sender, blocking_wait, one_way, pipe, wait,
 };
@@ -31,6 +34,7 @@ pub use process::{
     ActiveChild, CurrentProcess, Join, ParentProcess, Process, ProcessBuilder, Stdio, active_children,
     cpu_count, current_process, parent_process,
 };
+pub use shared::{Array, ArrayGuard, Integer, RawArray, RawArrayIter, RawValue, Value, ValueGuard};
 pub use sync::{
     Acquired, Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, LockGuard, OwnerDied,
     Permit, RLock, RLockGuard, Semaphore,

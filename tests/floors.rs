@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module with its floor. `error` may be named by all, and `lib` names all.
-const FLOORS: [(&str, u32); 14] = [
+const FLOORS: [(&str, u32); 15] = [
     ("os", 0),
     ("wait", 1),
     ("wire", 1),
     ("task", 2),
     ("sync", 3),
     ("channel", 3),
+    ("shared", 4),
     ("worker", 4),
     ("backend", 5),
     ("dispatch", 6),

@@ -13,6 +13,7 @@ mod twin;
 use crate::pool::{Kind, Pool, Sealed};
 
 /// Between threads these are the same: what processes share is shared by the threads in them too.
+pub use crate::shared::{Array, RawArray, RawValue, Value};
 pub use crate::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
 
 pub use crate::channel::{

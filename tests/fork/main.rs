@@ -2,6 +2,7 @@
 
 mod pools;
 mod processes;
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;
 mod sync;
@@ -29,7 +30,7 @@ macro_rules! cases {
 pub(crate) use cases;
 
 fn all() -> impl Iterator<Item = Case> {
-    processes::CASES.iter().chain(pools::CASES).chain(sync::CASES).copied()
+    processes::CASES.iter().chain(pools::CASES).chain(sync::CASES).chain(shared::CASES).copied()
 }
 
 fn main() -> ExitCode {

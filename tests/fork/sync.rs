@@ -39,16 +39,16 @@ super::cases!(
 );
 
 /// What the tests expect of what has no reason to fail.
-const RUNS: &str = "it has no reason to fail";
+pub(crate) const RUNS: &str = "it has no reason to fail";
 
 /// How often a test does what it does often. `.ci/stress` sets it.
 pub(crate) const ROUNDS: &str = "MULTIPROCESS_TEST_FORK_ROUNDS";
 
-fn rounds(unless_set: u32) -> u32 {
+pub(crate) fn rounds(unless_set: u32) -> u32 {
     std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(unless_set)
 }
 
-fn fork<R: multiprocess::Payload>(act: impl FnOnce() -> R) -> Process<R> {
+pub(crate) fn fork<R: multiprocess::Payload>(act: impl FnOnce() -> R) -> Process<R> {
     Process::fork(act).expect("there is one thread")
 }
 
@@ -66,7 +66,7 @@ fn fork_and_stay(act: impl FnOnce()) -> Process<()> {
     process
 }
 
-fn kill(process: &Process<()>) {
+pub(crate) fn kill(process: &Process<()>) {
     process.kill().expect("it runs");
     assert!(process.blocking_join().is_err());
 }
@@ -241,7 +241,7 @@ fn two_sleepers(condition: &Condition, awake: &Semaphore) -> Process<()> {
     })
 }
 
-fn wait_until(mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
     while !holds() {
         std::thread::yield_now();
     }
@@ -508,7 +508,7 @@ impl Everything {
 }
 
 /// A sequence without a pattern, the same in each run.
-fn scatter(number: u32) -> u32 {
+pub(crate) fn scatter(number: u32) -> u32 {
     number.wrapping_mul(2_654_435_761) >> 20
 }
 

@@ -1,6 +1,8 @@
 //! Linux: `posix_spawn` through `/proc/self/exe`, pidfd, pipes, `SCM_RIGHTS`, memfd.
 
+mod block;
 mod board;
+mod cells;
 mod child;
 mod clock;
 mod control;
@@ -11,6 +13,7 @@ mod image;
 mod launch;
 mod lifeline;
 mod listener;
+mod mapping;
 mod memory;
 #[cfg(all(test, models))]
 mod models;
@@ -29,11 +32,14 @@ mod shared;
 #[path = "shared_model.rs"]
 mod shared;
 mod slot;
+mod space;
 mod stat;
 mod stderr;
 mod title;
 
+pub(crate) use block::{Block, Claim};
 pub(crate) use board::{Board, SLOTS};
+pub(crate) use cells::{Cells, Op};
 pub(crate) use child::{
     Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, waiting_thread, watch, watch_room,
 };
@@ -55,6 +61,7 @@ pub(crate) use image::Image;
 pub(crate) use launch::Launch;
 pub(crate) use lifeline::start_lifeline;
 pub(crate) use listener::{accept, connect_to, is_of_our_user, listen_at};
+pub(crate) use mapping::{Content, STRICTEST};
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use owner::Owner;

@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, SealFlags, Stat};
 use rustix::io::{pread, pwrite, retry_on_intr};
 
 /// What a message stands on from then on.
@@ -36,9 +36,13 @@ pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
 pub(crate) fn is_sealed(memory: impl AsFd, length: u64) -> io::Result<bool> {
     let are_sealed = rustix::fs::fcntl_get_seals(&memory)?.contains(SealFlags::WRITE | SealFlags::SHRINK);
     let stat = rustix::fs::fstat(memory)?;
+    Ok(are_sealed && u64::try_from(stat.st_size) == Ok(length) && has_all(&stat))
+}
+
+/// True if the kernel has all bytes of a file, and no hole is among them.
+pub(super) fn has_all(stat: &Stat) -> bool {
     let (size, blocks) = (u64::try_from(stat.st_size), u64::try_from(stat.st_blocks));
-    let has_all = blocks.is_ok_and(|blocks| blocks.saturating_mul(BLOCK) >= length);
-    Ok(are_sealed && size == Ok(length) && has_all)
+    size.is_ok_and(|size| blocks.is_ok_and(|blocks| blocks.saturating_mul(BLOCK) >= size))
 }
 
 /// Reads the bytes at the front of the memory, as many as there is room for.

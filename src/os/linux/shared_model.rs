@@ -37,6 +37,10 @@ impl Shared {
         panic!("there are no descriptors in the models")
     }
 
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+
     pub(crate) fn rings(&self) -> u32 {
         *self.rings.lock().expect("no thread of a model panics")
     }
