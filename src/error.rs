@@ -245,6 +245,44 @@ pub enum Error {
         #[source]
         cause: Arc<io::Error>,
     },
+    /// Shared memory with a name could not be made, opened or unlinked: the cause is of the kind `AlreadyExists`, `NotFound`, `InvalidInput` and so on. Python:
+    /// `FileExistsError`, `FileNotFoundError`.
+    #[error("cannot {step} shared memory with the name {name:?}")]
+    Named {
+        /// What was being done.
+        step: &'static str,
+        /// The name.
+        name: String,
+        /// What stands against it.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// An item of a list has no room for such a value. Python: `ValueError`.
+    #[error("a value of {size} bytes does not fit into an item of {room}")]
+    ItemTooLarge {
+        /// The bytes of the value.
+        size: usize,
+        /// The bytes that the item was made with, rounded up.
+        room: usize,
+    },
+    /// What stands in a shared list is no value: a process has written there past this crate.
+    #[error("item {index} of the shared list is garbled")]
+    Garbled {
+        /// Which item.
+        index: usize,
+    },
+    /// A value that was to be shared could not be encoded.
+    #[error("cannot encode a value to share it: {cause}")]
+    EncodeShared {
+        /// What the value's `Serialize` said.
+        cause: String,
+    },
+    /// What was shared is no such value.
+    #[error("cannot decode a shared value: {cause}")]
+    DecodeShared {
+        /// What was wrong with the bytes.
+        cause: String,
+    },
     /// What was asked for does not lie within what there is. Python: `IndexError`.
     #[error("{start}..{end} does not lie within the {length} that there are")]
     OutOfRange {
@@ -318,6 +356,10 @@ impl Error {
 
     pub(crate) fn shared(what: &'static str, cause: io::Error) -> Self {
         Self::Shared { what, cause: Arc::new(cause) }
+    }
+
+    pub(crate) fn named(step: &'static str, name: &str, cause: impl Into<io::Error>) -> Self {
+        Self::Named { step, name: name.to_owned(), cause: Arc::new(cause.into()) }
     }
 
     pub(crate) fn connection(step: &'static str, cause: io::Error) -> Self {

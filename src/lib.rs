@@ -34,7 +34,10 @@ pub use process::{
     ActiveChild, CurrentProcess, Join, ParentProcess, Process, ProcessBuilder, Stdio, active_children,
     cpu_count, current_process, parent_process,
 };
-pub use shared::{Array, ArrayGuard, Integer, RawArray, RawArrayIter, RawValue, Value, ValueGuard};
+pub use shared::{
+    Array, ArrayGuard, Integer, ListItem, RawArray, RawArrayIter, RawValue, ShareableList, Shared,
+    SharedMemory, SharedMemoryManager, Value, ValueGuard,
+};
 pub use sync::{
     Acquired, Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, LockGuard, OwnerDied,
     Permit, RLock, RLockGuard, Semaphore,

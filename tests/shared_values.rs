@@ -78,7 +78,7 @@ async fn structs_and_arrays_of_them_are_doubled_by_a_task<K: Kind>() {
         let mut body = raw.get();
         double(&mut body);
         raw.set(body);
-        double(&mut *value.blocking_lock().expect(RUNS));
+        double(&mut value.blocking_lock().expect(RUNS));
         for index in 0..raws.len() {
             let mut body = raws.get(index).expect(RUNS);
             double(&mut body);

@@ -121,7 +121,7 @@ impl<A, B> Connection<A, B> {
         Self { end: End::new(fd), max, sending: Sending::default(), values: PhantomData }
     }
 
-    pub(super) fn with_defaults(fd: OwnedFd) -> Self {
+    pub(crate) fn with_defaults(fd: OwnedFd) -> Self {
         Self::new(fd, DEFAULT_MAX as u64)
     }
 

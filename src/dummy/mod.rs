@@ -13,7 +13,9 @@ mod twin;
 use crate::pool::{Kind, Pool, Sealed};
 
 /// Between threads these are the same: what processes share is shared by the threads in them too.
-pub use crate::shared::{Array, RawArray, RawValue, Value};
+pub use crate::shared::{
+    Array, RawArray, RawValue, ShareableList, Shared, SharedMemory, SharedMemoryManager, Value,
+};
 pub use crate::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
 
 pub use crate::channel::{

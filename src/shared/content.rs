@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Array,
     Bytes,
     List,
+    Encoded,
+    Slice,
 }
 
 /// Memory of this kind, with elements of this type.

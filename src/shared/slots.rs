@@ -196,7 +196,9 @@ mod tests {
             let writers = [0_u8, 100].map(|first| {
                 let cells = &cells;
                 scope.spawn(move || {
-                    (0..20_000_u32).for_each(|n| slots.write(cells, &[first + (n % 100) as u8; 20]))
+                    for byte in (first..first + 100).cycle().take(20_000) {
+                        slots.write(cells, &[byte; 20]);
+                    }
                 })
             });
             scope.spawn(|| {

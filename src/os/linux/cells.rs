@@ -12,6 +12,9 @@ use bytemuck::Pod;
 
 use super::mapping::{Content, Mapping};
 
+/// From so many bytes on a system call pays.
+const MANY: usize = 1024;
+
 /// What is done to a number in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -173,6 +176,20 @@ impl Cells {
                 Part::store(part, bytemuck::pod_read_unaligned(bytes));
             }
         });
+    }
+
+    /// Reads bytes as they are: many of them by the kernel, which copies them faster than one by one.
+    pub(crate) fn read(&self, at: usize, room: &mut [u8]) {
+        if room.len() < MANY || self.0.read(at, room).is_err() {
+            self.load_all(at, room);
+        }
+    }
+
+    /// Writes bytes as they are, as [`read`](Self::read) reads them.
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) {
+        if bytes.len() < MANY || self.0.write(at, bytes).is_err() {
+            self.store_all(at, bytes);
+        }
     }
 
     /// Puts a value there if another one is, and says what was there. It is of 1, 2, 4 or 8 bytes.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::io::{pread, pwrite, retry_on_intr};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use super::fork::notice_forks;
@@ -68,7 +69,7 @@ impl Mapping {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let memory = super::pipe::lift(rustix::fs::memfd_create("multiprocess", flags)?)?;
         rustix::fs::ftruncate(&memory, size)?;
-        rustix::io::retry_on_intr(|| rustix::fs::fallocate(&memory, FallocateFlags::empty(), 0, size))?;
+        retry_on_intr(|| rustix::fs::fallocate(&memory, FallocateFlags::empty(), 0, size))?;
         rustix::fs::fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let mapping = Self::map(length, Arc::new(memory))?;
         mapping.head().kind.store(content.kind, Ordering::Relaxed);
@@ -112,6 +113,34 @@ impl Mapping {
 
     pub(super) fn memory(&self) -> &Arc<OwnedFd> {
         &self.memory
+    }
+
+    /// Has the kernel copy bytes from there, so that this process has no reference to them.
+    pub(super) fn read(&self, at: usize, mut room: &mut [u8]) -> io::Result<()> {
+        let mut place = self.place::<u8>(at, room.len()).addr().get() - self.head.addr().get();
+        while !room.is_empty() {
+            let read = retry_on_intr(|| pread(&self.memory, &mut *room, place as u64))?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            place += read;
+            room = &mut room[read..];
+        }
+        Ok(())
+    }
+
+    /// Has the kernel copy bytes to there.
+    pub(super) fn write(&self, at: usize, mut bytes: &[u8]) -> io::Result<()> {
+        let mut place = self.place::<u8>(at, bytes.len()).addr().get() - self.head.addr().get();
+        while !bytes.is_empty() {
+            let written = retry_on_intr(|| pwrite(&self.memory, bytes, place as u64))?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            place += written;
+            bytes = &bytes[written..];
+        }
+        Ok(())
     }
 
     /// Where so many `T` begin, so many bytes behind the head. They lie within the mapping and are aligned.

@@ -26,6 +26,7 @@ mod ready;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod sealed;
+mod sealed_map;
 #[cfg(not(models))]
 mod shared;
 #[cfg(models)]
@@ -60,7 +61,9 @@ pub(crate) use fork::{Rooted, fork, forked, not_forked, notice_forks, other_thre
 pub(crate) use image::Image;
 pub(crate) use launch::Launch;
 pub(crate) use lifeline::start_lifeline;
-pub(crate) use listener::{accept, connect_to, is_of_our_user, listen_at};
+pub(crate) use listener::{
+    accept, connect_as, connect_to, has_peer_ended, is_of_our_user, listen_as, listen_at, our_user,
+};
 pub(crate) use mapping::{Content, STRICTEST};
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
@@ -74,6 +77,7 @@ pub(crate) use sandbox::{
     Limit, Refused, forbid_dumps, forbid_new_privileges, is_needed_call, limit, refuse_calls, restrict_files,
 };
 pub(crate) use sealed::{is_sealed, read_sealed, sealed};
+pub(crate) use sealed_map::SealedMap;
 pub(crate) use shared::{Shared, Word};
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, Stat};
 use rustix::io::{pread, pwrite, retry_on_intr};
 
+use super::space::check_space;
+
 /// What a message stands on from then on.
 fn seals() -> SealFlags {
     SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
@@ -18,17 +20,34 @@ const BLOCK: u64 = 512;
 
 /// New memory with these bytes in it.
 pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
+    sealed_parts([bytes, &[]])
+}
+
+/// New memory with the bytes of both parts in it.
+pub(super) fn sealed_parts(parts: [&[u8]; 2]) -> io::Result<OwnedFd> {
+    check_space(parts.iter().map(|part| part.len() as u64).sum())?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = rustix::fs::memfd_create("multiprocess message", flags)?;
-    let mut done = 0;
-    while done < bytes.len() {
-        match retry_on_intr(|| pwrite(&memory, &bytes[done..], done as u64))? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => done += written,
-        }
+    let mut place = 0;
+    for part in parts {
+        write_at(&memory, part, place)?;
+        place += part.len() as u64;
     }
     rustix::fs::fcntl_add_seals(&memory, seals())?;
     Ok(memory)
+}
+
+fn write_at(memory: &OwnedFd, mut bytes: &[u8], mut place: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match retry_on_intr(|| pwrite(memory, bytes, place))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                bytes = &bytes[written..];
+                place += written as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// True if this is sealed memory of just so many bytes, and the kernel has them all: a hole of a gigabyte costs its maker nothing, and is not worth a
