@@ -12,6 +12,7 @@ mod plan;
 mod report;
 mod roundtrip;
 mod sample;
+mod shared;
 mod speedup;
 mod start;
 mod sync;
@@ -22,9 +23,10 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 20] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
+    ("value_inc_2p", shared::value),
     ("event_wakeup", sync::wakeup),
     ("roundtrip_spawned", roundtrip::spawned),
     ("roundtrip_block_on", roundtrip::block_on),
@@ -34,6 +36,8 @@ const CASES: [Case; 17] = [
     ("map_u64_chunk1", map::single_elements),
     ("cpu_speedup_2", speedup::two_workers),
     ("echo_64m", echo::large),
+    ("array_inplace_64m", shared::array),
+    ("broadcast_64m_100_tasks", shared::broadcast),
     ("spawn_1", start::one),
     ("spawn_16", start::sixteen),
     ("idle_worker_private_kib", memory::idle_worker),
