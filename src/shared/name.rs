@@ -60,10 +60,17 @@ impl Name {
 
     /// A name that nobody has.
     pub(super) fn publish_anyhow(memory: &Arc<OwnedFd>) -> Result<Self> {
-        loop {
+        let made_up = || {
             let random = os::random().map_err(|cause| Error::named("make", "", cause))?;
-            let text = format!("multiprocess-{:032x}", u128::from_ne_bytes(random));
-            match Self::publish(&text, Arc::clone(memory)) {
+            Ok(format!("multiprocess-{:032x}", u128::from_ne_bytes(random)))
+        };
+        Self::publish_one_of(made_up, memory)
+    }
+
+    /// The first of these names that nobody has.
+    fn publish_one_of(mut next: impl FnMut() -> Result<String>, memory: &Arc<OwnedFd>) -> Result<Self> {
+        loop {
+            match Self::publish(&next()?, Arc::clone(memory)) {
                 Err(Error::Named { cause, .. }) if cause.kind() == ErrorKind::AlreadyExists => {}
                 published => return published,
             }
@@ -201,4 +208,33 @@ fn address(text: &str) -> Result<Vec<u8>, ErrorKind> {
         return Err(ErrorKind::InvalidInput);
     }
     Ok(format!("multiprocess/{}/{text}", os::our_user()).into_bytes())
+}
+
+#[cfg(all(test, not(models)))]
+mod tests {
+    use super::*;
+
+    // C115
+    #[test]
+    fn a_made_up_name_that_is_taken_is_made_up_anew() {
+        let memory = Arc::new(os::sealed(&[1]).expect("there is memory"));
+        let taken = Name::publish_anyhow(&memory).expect("nobody has it");
+        let free = format!("{}-again", taken.text());
+        let mut names = vec![free.clone(), taken.text().to_owned(), taken.text().to_owned()];
+        let next = || Ok(names.pop().expect("it comes to one that is free"));
+        let name = Name::publish_one_of(next, &memory).expect("the third is free");
+        assert_eq!((name.text(), names.len()), (&*free, 0));
+    }
+
+    /// Whatever has listened there, also if nobody answers.
+    #[test]
+    fn a_name_whose_owner_does_not_answer_is_an_error_in_time() {
+        let text = format!("silent-{}", std::process::id());
+        let _listener = os::listen_as(&address(&text).expect("it is a name")).expect("nobody has it");
+        let error = blocking_find(&text).expect_err("nobody answers");
+        assert!(
+            matches!(&error, Error::Named { cause, .. } if cause.kind() == ErrorKind::TimedOut),
+            "{error}"
+        );
+    }
 }
