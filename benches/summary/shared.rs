@@ -106,7 +106,7 @@ pub(crate) fn broadcast(amount: Amount) -> Line {
         assert_eq!(sums.iter().sum::<u64>(), numbers[..part * TASKS].iter().sum());
         vec![time]
     };
-    let copied = || vec![timed(|| black_box(numbers.to_vec()).iter().sum::<u64>()).0];
+    let copied = || vec![timed(|| black_box(numbers.clone()).iter().sum::<u64>()).0];
     let medians = in_turns(amount.of(ROUNDS), shared, copied);
     runtime.block_on(pool.shutdown()).expect("the workers end");
     Line::new(medians.case.as_secs_f64() * 1e3, "ms", medians.floor.as_secs_f64() * 1e3)

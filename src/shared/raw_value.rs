@@ -25,7 +25,7 @@ use crate::wire::Fd;
 ///
 /// # Types
 ///
-/// `T` is a [`Pod`], of which any bytes are a value: numbers, arrays of them, and structs that derive it.
+/// `T` is a [`Pod`], of which any bytes are a value: numbers, arrays of them, and structs that derive it, with the crate `bytemuck` and its feature `derive`.
 ///
 /// ```
 /// use multiprocess::{Process, RawValue};
