@@ -19,8 +19,8 @@ const WORD: usize = 8;
 const ATTEMPTS: u32 = if cfg!(models) { 1 } else { 100 };
 /// So often one looks before one yields.
 const SPINS: u32 = 20;
-/// So often one looks before one sees whether the writer lives, which takes system calls.
-const CLOSELY: u32 = 64;
+/// After that, at so many looks one sees whether the writer lives, which takes system calls.
+const CLOSELY: u32 = 4;
 
 /// Words that processes share. All reading acquires, and all writing releases.
 pub(super) trait Words {
@@ -126,7 +126,7 @@ impl<'w, W: Words> Turn<'w, W> {
         let mut times: u32 = 0;
         while let Err(held) = words.exchange(writer, 0, ours) {
             times = times.saturating_add(1);
-            let closely = !cfg!(models) && times.is_multiple_of(CLOSELY);
+            let closely = !cfg!(models) && times > SPINS && times.is_multiple_of(CLOSELY);
             if closely && Owner::of(held).is_none_or(Owner::is_gone) {
                 // Of several that have seen it dead one succeeds.
                 if words.exchange(writer, held, ours).is_ok() {
