@@ -20,6 +20,25 @@ mod wire;
 pub mod worker;
 
 /// For types of your own in shared memory: [`Pod`](bytemuck::Pod), [`Zeroable`](bytemuck::Zeroable), and with the feature `derive` their derives.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::RawValue;
+/// use multiprocess::bytemuck::{Pod, Zeroable};
+///
+/// #[derive(Clone, Copy, Pod, Zeroable)]
+/// #[bytemuck(crate = "multiprocess::bytemuck")]
+/// #[repr(C)]
+/// struct Point {
+///     x: f32,
+///     y: f32,
+/// }
+///
+/// let point = RawValue::new(Point { x: 1.0, y: 2.0 })?;
+/// assert_eq!(point.get().y, 2.0);
+/// # Ok::<(), multiprocess::Error>(())
+/// ```
 pub use bytemuck;
 pub use channel::{
     Client, Connection, Listener, Nothing, Receiver, Sender, blocking_wait, one_way, pipe, wait,
