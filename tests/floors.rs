@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module with its floor. `error` may be named by all, and `lib` names all.
-const FLOORS: [(&str, u32); 15] = [
+const FLOORS: [(&str, u32); 16] = [
     ("os", 0),
     ("wait", 1),
     ("wire", 1),
@@ -12,6 +12,7 @@ const FLOORS: [(&str, u32); 15] = [
     ("sync", 3),
     ("channel", 3),
     ("queue", 4),
+    ("shared", 4),
     ("worker", 4),
     ("backend", 5),
     ("dispatch", 6),

@@ -5,8 +5,10 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, SealFlags, Stat};
 use rustix::io::{pread, pwrite, retry_on_intr};
+
+use super::space::check_space;
 
 /// What a message stands on from then on.
 fn seals() -> SealFlags {
@@ -18,17 +20,34 @@ const BLOCK: u64 = 512;
 
 /// New memory with these bytes in it.
 pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
+    sealed_parts([bytes, &[]])
+}
+
+/// New memory with the bytes of both parts in it.
+pub(super) fn sealed_parts(parts: [&[u8]; 2]) -> io::Result<OwnedFd> {
+    check_space(parts.iter().map(|part| part.len() as u64).sum())?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = rustix::fs::memfd_create("multiprocess message", flags)?;
-    let mut done = 0;
-    while done < bytes.len() {
-        match retry_on_intr(|| pwrite(&memory, &bytes[done..], done as u64))? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => done += written,
-        }
+    let mut place = 0;
+    for part in parts {
+        write_at(&memory, part, place)?;
+        place += part.len() as u64;
     }
     rustix::fs::fcntl_add_seals(&memory, seals())?;
     Ok(memory)
+}
+
+fn write_at(memory: &OwnedFd, mut bytes: &[u8], mut place: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match retry_on_intr(|| pwrite(memory, bytes, place))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                bytes = &bytes[written..];
+                place += written as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// True if this is sealed memory of just so many bytes, and the kernel has them all: a hole of a gigabyte costs its maker nothing, and is not worth a
@@ -36,9 +55,13 @@ pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
 pub(crate) fn is_sealed(memory: impl AsFd, length: u64) -> io::Result<bool> {
     let are_sealed = rustix::fs::fcntl_get_seals(&memory)?.contains(SealFlags::WRITE | SealFlags::SHRINK);
     let stat = rustix::fs::fstat(memory)?;
+    Ok(are_sealed && u64::try_from(stat.st_size) == Ok(length) && has_all(&stat))
+}
+
+/// True if the kernel has all bytes of a file, and no hole is among them.
+pub(super) fn has_all(stat: &Stat) -> bool {
     let (size, blocks) = (u64::try_from(stat.st_size), u64::try_from(stat.st_blocks));
-    let has_all = blocks.is_ok_and(|blocks| blocks.saturating_mul(BLOCK) >= length);
-    Ok(are_sealed && size == Ok(length) && has_all)
+    size.is_ok_and(|size| blocks.is_ok_and(|blocks| blocks.saturating_mul(BLOCK) >= size))
 }
 
 /// Reads the bytes at the front of the memory, as many as there is room for.
