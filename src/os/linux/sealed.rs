@@ -4,9 +4,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, Stat};
-use rustix::io::{pread, pwrite, retry_on_intr};
+use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use super::space::check_space;
 
@@ -14,6 +15,9 @@ use super::space::check_space;
 fn seals() -> SealFlags {
     SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
 }
+
+/// How long the kernel may be busy with the pages of memory that is to be sealed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the kernel counts blocks of a file in.
 const BLOCK: u64 = 512;
@@ -33,8 +37,20 @@ pub(super) fn sealed_parts(parts: [&[u8]; 2]) -> io::Result<OwnedFd> {
         write_at(&memory, part, place)?;
         place += part.len() as u64;
     }
-    rustix::fs::fcntl_add_seals(&memory, seals())?;
+    patiently(|| rustix::fs::fcntl_add_seals(&memory, seals()))?;
     Ok(memory)
+}
+
+/// Tries to seal something until the kernel is done with it: it refuses as long as it looks at one of the pages for purposes of its own (it moves pages, and
+/// counts which are used), and itself waits for some 75 ms only.
+fn patiently(mut attempt: impl FnMut() -> rustix::io::Result<()>) -> io::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match attempt() {
+            Err(Errno::BUSY) if Instant::now() < end => std::thread::yield_now(),
+            sealed => return Ok(sealed?),
+        }
+    }
 }
 
 fn write_at(memory: &OwnedFd, mut bytes: &[u8], mut place: u64) -> io::Result<()> {
@@ -78,7 +94,18 @@ pub(crate) fn read_sealed(memory: impl AsFd, room: &mut [u8]) -> io::Result<()> 
 
 #[cfg(test)]
 mod tests {
-    use super::{is_sealed, read_sealed, sealed};
+    use rustix::io::Errno;
+
+    use super::{is_sealed, patiently, read_sealed, sealed};
+
+    #[test]
+    fn a_kernel_that_is_busy_with_the_memory_is_waited_for() {
+        let mut answers = [Err(Errno::BUSY), Err(Errno::BUSY), Ok(())].into_iter();
+        patiently(|| answers.next().expect("it has succeeded")).expect("the third time");
+        assert!(answers.next().is_none());
+        let refused = patiently(|| Err(Errno::PERM)).expect_err("it is not busy");
+        assert_eq!(refused.raw_os_error(), Some(Errno::PERM.raw_os_error()));
+    }
 
     #[test]
     fn sealed_memory_gives_what_was_put_there() {
