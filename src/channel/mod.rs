@@ -3,6 +3,7 @@
 //! Every message is one datagram of a pair of sockets (`letter`), so that any number of processes share an end, each message goes to one of them
 //! whole, and whoever is killed at whatever moment tears none.
 
+mod closed;
 mod connection;
 mod end;
 mod letter;

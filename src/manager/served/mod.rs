@@ -1,0 +1,25 @@
+//! The crate's own types as a server holds them. They know nothing of the types of what they hold: that is bytes to them.
+
+mod table;
+
+use std::sync::Arc;
+
+pub(super) use table::Table;
+
+use super::exposed::{Part, Registry};
+use super::server::ours;
+use crate::task::{Object, object};
+
+/// All of them, by their names in requests.
+pub(super) fn registry() -> Registry {
+    let mut registry = Registry::default();
+    let added = [registry.add("dict", table::expose)];
+    assert!(added.iter().all(Result::is_ok), "a program that has this crate from a library has no managers");
+    registry
+}
+
+/// What was published, by name.
+pub(super) fn directory() -> (Object, Arc<Part>) {
+    let part = ours().find("dict").expect("it is registered above");
+    (object(Table::default()), Arc::clone(part))
+}
