@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ pub(super) const DIRECTORY: u64 = 0;
 /// How long a thread that has dropped an object waits for the next.
 const DROPPER_IDLE: Duration = Duration::from_millis(20);
 
+/// How long the end waits for calls that are under way.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What whoever connects is told: which server it is, and a door to it.
 pub(super) type Welcome = (u128, Door);
 
@@ -35,6 +38,8 @@ pub(super) struct Server {
     next: AtomicU64,
     registry: Registry,
     sessions: Mutex<HashMap<u64, Arc<ServerLine>>>,
+    /// A session has ended.
+    left: Condvar,
     most_sessions: usize,
     /// The thread that serves drives it; those of sessions wait in it.
     runtime: Handle,
@@ -86,6 +91,7 @@ impl Ready {
             next: AtomicU64::new(DIRECTORY + 1),
             registry,
             sessions: Mutex::default(),
+            left: Condvar::new(),
             most_sessions,
             runtime: runtime.handle().clone(),
             stopped: Notify::new(),
@@ -204,7 +210,9 @@ impl Server {
         let server = Arc::clone(self);
         let serve = move || {
             session.serve();
+            drop(session);
             server.sessions().remove(&number);
+            server.left.notify_all();
         };
         if thread::Builder::new().name("multiprocess-manager".into()).spawn(serve).is_err() {
             self.sessions().remove(&number);
@@ -215,10 +223,13 @@ impl Server {
     /// Hangs up on all clients, and drops what nobody is calling.
     fn end(&self) {
         self.ended.send_replace(true);
-        let sessions = std::mem::take(&mut *self.sessions());
+        let sessions = self.sessions();
         for line in sessions.values() {
             os::hang_up(&**line);
         }
+        // What they drop is dropped before a process of its own ends.
+        let left = self.left.wait_timeout_while(sessions, PATIENCE, |sessions| !sessions.is_empty());
+        drop(left);
         let objects = std::mem::take(&mut *self.objects());
         for entry in objects.into_values() {
             let _panicked = crate::task::caught(|| drop(entry));

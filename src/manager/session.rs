@@ -98,6 +98,10 @@ impl Session {
                 }
                 Err(_) => break,
             };
+            // Nobody waits any more.
+            if matches!(answer, Answer::Failed(Failure::Cancelled)) {
+                break;
+            }
             let said = self.say(answer);
             if self.ends.get() {
                 self.server.stop();
