@@ -26,7 +26,9 @@ pub use channel::{
 pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
-pub use manager::{Exposed, Manager, ManagerBuilder, Proxy, Refusal};
+pub use manager::{
+    DictProxy, Exposed, ListProxy, Manager, ManagerBuilder, NamespaceProxy, Pages, Proxy, Refusal, ValueProxy,
+};
 pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,
 };

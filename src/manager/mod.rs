@@ -21,9 +21,12 @@ mod root;
 mod served;
 mod server;
 mod session;
+mod shapes;
+mod typed;
 
 pub use builder::ManagerBuilder;
 pub use exposed::Exposed;
 pub use message::Refusal;
 pub use proxy::Proxy;
 pub use root::Manager;
+pub use typed::{DictProxy, ListProxy, NamespaceProxy, Pages, ValueProxy};

@@ -1,9 +1,15 @@
 //! The crate's own types as a server holds them. They know nothing of the types of what they hold: that is bytes to them.
 
+mod page;
+mod sequence;
+mod slot;
 mod table;
 
 use std::sync::Arc;
 
+pub(super) use page::Page;
+pub(super) use sequence::Sequence;
+pub(super) use slot::Slot;
 pub(super) use table::Table;
 
 use super::exposed::{Part, Registry};
@@ -13,7 +19,11 @@ use crate::task::{Object, object};
 /// All of them, by their names in requests.
 pub(super) fn registry() -> Registry {
     let mut registry = Registry::default();
-    let added = [registry.add("dict", table::expose)];
+    let added = [
+        registry.add("dict", table::expose),
+        registry.add("list", sequence::expose),
+        registry.add("value", slot::expose),
+    ];
     assert!(added.iter().all(Result::is_ok), "a program that has this crate from a library has no managers");
     registry
 }

@@ -5,11 +5,7 @@ use std::ops::Bound;
 
 use super::super::blob::{Blob, Raw};
 use super::super::exposed::Exposed;
-
-/// What one answer holds of a page: entries, bytes, and handles, of which a message has no more.
-const PAGE_ENTRIES: usize = 1_024;
-const PAGE_BYTES: usize = 1 << 20;
-const PAGE_HANDLES: usize = 60;
+use super::page::{Page, Room};
 
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -18,9 +14,6 @@ pub(crate) struct Table {
     places: HashMap<Raw, u64>,
     next: u64,
 }
-
-/// Some entries, and the place of the last of them; without one there are no more.
-pub(crate) type Page = (Vec<(Raw, Blob)>, Option<u64>);
 
 pub(super) fn expose(table: Exposed<Table>) -> Exposed<Table> {
     table
@@ -113,13 +106,9 @@ impl Table {
 
     fn page(&self, after: Option<u64>) -> Page {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let (mut bytes, mut handles) = (0, 0);
-        let mut page = Vec::new();
+        let (mut room, mut page) = (Room::default(), Vec::new());
         for (place, (key, value)) in self.entries.range((from, Bound::Unbounded)) {
-            bytes += key.0.len() + value.bytes.0.len();
-            handles += value.handles.len();
-            let is_full = page.len() == PAGE_ENTRIES || bytes > PAGE_BYTES || handles > PAGE_HANDLES;
-            if is_full && !page.is_empty() {
+            if !room.takes(key.0.len() + value.bytes.0.len(), value.handles.len()) {
                 break;
             }
             page.push((*place, key.clone(), value.clone()));
