@@ -27,7 +27,9 @@ pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
 pub use manager::{
-    DictProxy, Exposed, ListProxy, Manager, ManagerBuilder, NamespaceProxy, Pages, Proxy, Refusal, ValueProxy,
+    BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy, Exposed,
+    GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, Manager, ManagerBuilder, NamespaceProxy, Pages,
+    Proxy, QueueProxy, RLockProxy, Refusal, SemaphoreProxy, SetProxy, ValueProxy,
 };
 pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,

@@ -144,7 +144,9 @@ fn a_method_that_panics_is_an_error_to_its_caller_alone() {
             match counter.call(add_and_panic, ()).await {
                 Err(Error::Panicked(panic)) => {
                     assert_eq!(panic.message, "no more paper");
-                    assert!(panic.location.contains("manager.rs") && panic.task.contains("a_method_that_panics"));
+                    assert!(
+                        panic.location.contains("manager.rs") && panic.task.contains("a_method_that_panics")
+                    );
                 }
                 other => panic!("unexpected: {other:?}"),
             }
@@ -295,7 +297,8 @@ fn an_object_that_holds_itself_ends_with_its_manager() {
         struct Ring(Option<Proxy<Ring>>, Watched);
         for manager in managers().await {
             let tally = Tally::new();
-            let ring = manager.create(|key: String| Ring(None, Watched(key)), (tally.key(),)).await.expect(CALLED);
+            let ring =
+                manager.create(|key: String| Ring(None, Watched(key)), (tally.key(),)).await.expect(CALLED);
             let close = |ring: &mut Ring, itself: Proxy<Ring>| ring.0 = Some(itself);
             ring.call(close, (ring.clone(),)).await.expect(CALLED);
             drop(ring);
@@ -348,24 +351,46 @@ fn only_what_is_registered_is_called_by_name_and_only_with_its_types() {
         }
     }
     run(async {
-        let builder = || Manager::builder().register("Counter", counter).register::<Watched>("Watched", |it| it);
+        let builder =
+            || Manager::builder().register("Counter", counter).register::<Watched>("Watched", |it| it);
         let child = builder().start().await.expect("a child can be started");
         for manager in [child, builder().serve().expect("threads can be started")] {
             let counter: Proxy<()> = manager.create_named("Counter", (7_u64,)).await.expect(CALLED);
             let sum: u64 = counter.call_named("add", (3_u64,)).await.expect(CALLED);
             assert_eq!((sum, counter.blocking_call_named::<u64, _>("value", ()).expect(CALLED)), (10, 10));
 
-            assert_eq!(refused(manager.create_named::<(), _>("Count", (7_u64,)).await), Some(Refusal::UnknownType));
-            assert_eq!(refused(manager.create_named::<(), _>("Counter", (7_u32,)).await), Some(Refusal::WrongTypes));
-            assert_eq!(refused(manager.create_named::<(), _>("Watched", (String::new(),)).await), Some(Refusal::UnknownMethod));
-            assert_eq!(refused(counter.call_named::<u64, _>("new", (3_u64,)).await), Some(Refusal::UnknownMethod));
-            assert_eq!(refused(counter.call_named::<u64, _>("add", (3_u32,)).await), Some(Refusal::WrongTypes));
-            assert_eq!(refused(counter.call_named::<u32, _>("add", (3_u64,)).await), Some(Refusal::WrongTypes));
+            assert_eq!(
+                refused(manager.create_named::<(), _>("Count", (7_u64,)).await),
+                Some(Refusal::UnknownType)
+            );
+            assert_eq!(
+                refused(manager.create_named::<(), _>("Counter", (7_u32,)).await),
+                Some(Refusal::WrongTypes)
+            );
+            assert_eq!(
+                refused(manager.create_named::<(), _>("Watched", (String::new(),)).await),
+                Some(Refusal::UnknownMethod)
+            );
+            assert_eq!(
+                refused(counter.call_named::<u64, _>("new", (3_u64,)).await),
+                Some(Refusal::UnknownMethod)
+            );
+            assert_eq!(
+                refused(counter.call_named::<u64, _>("add", (3_u32,)).await),
+                Some(Refusal::WrongTypes)
+            );
+            assert_eq!(
+                refused(counter.call_named::<u32, _>("add", (3_u64,)).await),
+                Some(Refusal::WrongTypes)
+            );
             assert_eq!(refused(counter.call_named::<u64, _>("add", ()).await), Some(Refusal::WrongTypes));
             assert!(matches!(counter.call(|_: &mut ()| (), ()).await, Err(Error::Incompatible { .. })));
 
             let unregistered = manager.create(|| 7_u64, ()).await.expect(CALLED);
-            assert_eq!(refused(unregistered.call_named::<u64, _>("clone", ()).await), Some(Refusal::UnknownMethod));
+            assert_eq!(
+                refused(unregistered.call_named::<u64, _>("clone", ()).await),
+                Some(Refusal::UnknownMethod)
+            );
             assert_eq!(counter.call_named::<u64, _>("value", ()).await.expect(CALLED), 10);
             ends(manager).await;
         }
@@ -393,7 +418,8 @@ fn what_is_published_is_found_by_whoever_connects() {
             let other = theirs.find::<Proxy<u32>>("counter").await;
             assert!(matches!(other, Err(Error::Refused { why: Refusal::WrongTypes, .. })));
             drop(manager);
-            let left = || matches!(found.blocking_call_named::<u64, _>("value", ()), Err(Error::Disconnected));
+            let left =
+                || matches!(found.blocking_call_named::<u64, _>("value", ()), Err(Error::Disconnected));
             support::until(left).await;
             support::until(|| !path.exists()).await;
         }
@@ -448,7 +474,8 @@ fn maps_of_std_are_objects_as_they_are() {
         assert_eq!(map.call(BTreeMap::insert, ("a".to_owned(), 2)).await.expect(CALLED), Some(1));
         assert_eq!(map.call(BTreeMap::len, ()).await.expect(CALLED), 1);
         let sleepy = async |map: &BTreeMap<String, u32>| {
-            tokio::time::timeout(Duration::from_millis(1), future::pending::<()>()).await.is_err() && !map.is_empty()
+            tokio::time::timeout(Duration::from_millis(1), future::pending::<()>()).await.is_err()
+                && !map.is_empty()
         };
         assert!(map.call(sleepy, ()).await.expect(CALLED));
         ends(manager).await;

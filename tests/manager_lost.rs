@@ -70,7 +70,9 @@ fn a_client_that_is_killed_in_the_middle_of_a_call_leaves_no_reference() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), left).await.expect("doors and lines of the dead are closed");
+        tokio::time::timeout(Duration::from_secs(10), left)
+            .await
+            .expect("doors and lines of the dead are closed");
         assert_eq!(kept_key.count(), 0, "there is one proxy of it");
         manager.shutdown().await.expect(CALLED);
     });
@@ -84,10 +86,12 @@ fn all_who_wait_hear_at_once_that_the_manager_was_killed() {
         let mut gate = Gate::new();
         let object = manager.create(watched, ("/dev/null".to_owned(),)).await.expect(CALLED);
         let stand = |_: &mut Watched, key: String| pass(&key);
-        let calls = (0..10).map(|_| tokio::spawn({
-            let (object, key) = (object.clone(), gate.key());
-            async move { object.call(stand, (key,)).await }
-        }));
+        let calls = (0..10).map(|_| {
+            tokio::spawn({
+                let (object, key) = (object.clone(), gate.key());
+                async move { object.call(stand, (key,)).await }
+            })
+        });
         let calls: Vec<_> = calls.collect();
         let forever = object.call(async |_: &mut Watched| future::pending::<()>().await, ());
         gate.arrived().await;

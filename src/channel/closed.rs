@@ -9,7 +9,9 @@ impl<A, B> Connection<A, B> {
     ///
     /// It is registered with the runtime of this call until then, in which nobody else may wait for the connection.
     pub(crate) async fn closed(&self) {
-        let Ok(watched) = watch_here(self.end.fd(), Wanted::Input) else { return std::future::pending().await };
+        let Ok(watched) = watch_here(self.end.fd(), Wanted::Input) else {
+            return std::future::pending().await;
+        };
         loop {
             let Ok(mut guard) = watched.readable().await else { return std::future::pending().await };
             if guard.ready().is_read_closed() {

@@ -182,7 +182,10 @@ impl ManagerBuilder {
             return Err(error);
         }
         if most_sessions == 0 {
-            return Err(Error::option("max_connections", "a manager without connections could not be called"));
+            return Err(Error::option(
+                "max_connections",
+                "a manager without connections could not be called",
+            ));
         }
         Ok(Plan { types: registry.into_travelling(), most_sessions, address })
     }

@@ -43,13 +43,29 @@ pub(super) struct Ask {
 /// Functions are named by their place in the image, which only this program has, or by a name that they were registered with.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum What {
-    Make { offset: i64, fingerprint: u64 },
-    Call { offset: i64, fingerprint: u64 },
-    MakeNamed { name: String, types: u64 },
-    CallNamed { name: String, types: u64 },
+    Make {
+        offset: i64,
+        fingerprint: u64,
+    },
+    Call {
+        offset: i64,
+        fingerprint: u64,
+    },
+    MakeNamed {
+        name: String,
+        types: u64,
+    },
+    CallNamed {
+        name: String,
+        types: u64,
+    },
     /// What is the crate's own: both sides know its types by the version of the protocol.
-    MakeOurs { name: String },
-    CallOurs { name: String },
+    MakeOurs {
+        name: String,
+    },
+    CallOurs {
+        name: String,
+    },
     /// Ends the server.
     End,
 }
@@ -57,7 +73,10 @@ pub(super) enum What {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     Value(Blob),
-    Made { object: u64, door: Door },
+    Made {
+        object: u64,
+        door: Door,
+    },
     Failed(Failure),
     /// The function that was to make an object has said so.
     NotCreated(String),

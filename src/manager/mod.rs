@@ -29,4 +29,8 @@ pub use exposed::Exposed;
 pub use message::Refusal;
 pub use proxy::Proxy;
 pub use root::Manager;
-pub use typed::{DictProxy, ListProxy, NamespaceProxy, Pages, ValueProxy};
+pub use typed::{
+    BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy,
+    GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, NamespaceProxy, Pages, QueueProxy, RLockProxy,
+    SemaphoreProxy, SetProxy, ValueProxy,
+};

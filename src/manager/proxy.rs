@@ -180,7 +180,11 @@ impl<T> Proxy<T> {
     /// # Examples
     ///
     /// See [`ManagerBuilder::register`](crate::ManagerBuilder::register).
-    pub fn call_named<R, Args>(&self, name: &str, args: Args) -> impl Future<Output = Result<R>> + Send + use<'_, T, R, Args>
+    pub fn call_named<R, Args>(
+        &self,
+        name: &str,
+        args: Args,
+    ) -> impl Future<Output = Result<R>> + Send + use<'_, T, R, Args>
     where
         R: Payload,
         Args: Arguments,

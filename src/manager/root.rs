@@ -233,7 +233,11 @@ impl Manager {
     /// # manager.shutdown().await
     /// # }).unwrap();
     /// ```
-    pub fn try_create<F, Args>(&self, f: F, args: Args) -> impl Future<Output = Result<Proxy<F::Object>>> + Send
+    pub fn try_create<F, Args>(
+        &self,
+        f: F,
+        args: Args,
+    ) -> impl Future<Output = Result<Proxy<F::Object>>> + Send
     where
         F: CreateFn<Args, Fallible>,
         Args: Arguments,
@@ -272,7 +276,11 @@ impl Manager {
     /// # Examples
     ///
     /// See [`ManagerBuilder::register`].
-    pub fn create_named<T, Args>(&self, name: &str, args: Args) -> impl Future<Output = Result<Proxy<T>>> + Send + use<'_, T, Args>
+    pub fn create_named<T, Args>(
+        &self,
+        name: &str,
+        args: Args,
+    ) -> impl Future<Output = Result<Proxy<T>>> + Send + use<'_, T, Args>
     where
         Args: Arguments,
     {
@@ -306,7 +314,11 @@ impl Manager {
     /// # Examples
     ///
     /// See [`connect`](Self::connect).
-    pub fn publish<P: Payload>(&self, name: &str, proxy: &P) -> impl Future<Output = Result<bool>> + Send + use<'_, P> {
+    pub fn publish<P: Payload>(
+        &self,
+        name: &str,
+        proxy: &P,
+    ) -> impl Future<Output = Result<bool>> + Send + use<'_, P> {
         let asked = published(name, proxy).and_then(|entry| self.root.ours("insert_new", &entry));
         async move { self.root.finish(asked?).await }
     }
@@ -337,8 +349,12 @@ impl Manager {
     /// # Examples
     ///
     /// See [`connect`](Self::connect).
-    pub fn find<P: Payload>(&self, name: &str) -> impl Future<Output = Result<Option<P>>> + Send + use<'_, P> {
-        let (asked, name) = (Raw::of(&name.to_owned()).and_then(|key| self.root.ours("get", &(key,))), name.to_owned());
+    pub fn find<P: Payload>(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<P>>> + Send + use<'_, P> {
+        let (asked, name) =
+            (Raw::of(&name.to_owned()).and_then(|key| self.root.ours("get", &(key,))), name.to_owned());
         async move { found(&name, self.root.finish(asked?).await?) }
     }
 
@@ -481,7 +497,10 @@ impl Manager {
         Ok((call, request))
     }
 
-    fn made<T>(&self, asked: Result<(Call, Request)>) -> impl Future<Output = Result<Proxy<T>>> + Send + use<'_, T> {
+    fn made<T>(
+        &self,
+        asked: Result<(Call, Request)>,
+    ) -> impl Future<Output = Result<Proxy<T>>> + Send + use<'_, T> {
         async move {
             let (call, request) = asked?;
             self.proxy(&call, self.root.exchange(request).await?)

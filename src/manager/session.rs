@@ -116,9 +116,9 @@ impl Session {
     /// Sends an answer; false if nobody hears it.
     fn say(&self, answer: Answer) -> bool {
         let said = match self.line.blocking_send(&answer) {
-            Err(Error::MessageTooLarge { size, .. }) => self.say_instead(Failure::TooLarge {
-                size: usize::try_from(size).unwrap_or(usize::MAX),
-            }),
+            Err(Error::MessageTooLarge { size, .. }) => {
+                self.say_instead(Failure::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX) })
+            }
             Err(Error::EncodeMessage { cause }) => self.say_instead(Failure::Encode(cause)),
             Err(Error::Connection { step, cause }) => {
                 self.say_instead(Failure::Encode(format!("cannot {step}: {cause}")))
@@ -146,9 +146,15 @@ impl Session {
         }
         let Ask { object, what, arguments } = ask;
         let answered = match what {
-            What::Make { offset, fingerprint } => self.maker(offset, fingerprint).map(|f| self.make(f, None, arguments)),
-            What::Call { offset, fingerprint } => self.call_by_place(object, (offset, fingerprint), arguments),
-            What::MakeNamed { name, types } => self.make_by_name(self.server.registered(&name), Some(types), arguments),
+            What::Make { offset, fingerprint } => {
+                self.maker(offset, fingerprint).map(|f| self.make(f, None, arguments))
+            }
+            What::Call { offset, fingerprint } => {
+                self.call_by_place(object, (offset, fingerprint), arguments)
+            }
+            What::MakeNamed { name, types } => {
+                self.make_by_name(self.server.registered(&name), Some(types), arguments)
+            }
             What::MakeOurs { name } => self.make_by_name(ours().find(&name), None, arguments),
             What::CallNamed { name, types } => self.call_by_name(object, &name, Some(types), arguments),
             What::CallOurs { name } => self.call_by_name(object, &name, None, arguments),

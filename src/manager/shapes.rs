@@ -5,8 +5,11 @@ use super::call::Call;
 use super::message::What;
 use super::reference::{Asked, Reference};
 use super::root::Manager;
-use super::typed::{DictProxy, ListProxy, NamespaceProxy, ValueProxy};
-use crate::error::Result;
+use super::typed::{
+    BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, EventProxy, JoinableQueueProxy,
+    ListProxy, LockProxy, NamespaceProxy, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
+};
+use crate::error::{Error, Result};
 use crate::task::{Arguments, Payload};
 
 /// Methods that make one: as a future, and with `blocking_`.
@@ -77,6 +80,98 @@ impl Manager {
         ///
         /// See [`NamespaceProxy`].
         namespace, blocking_namespace<>() -> NamespaceProxy { "dict" () }
+
+        /// An empty set. Python: `set()`.
+        ///
+        /// # Examples
+        ///
+        /// See [`SetProxy`].
+        set, blocking_set<T>() -> SetProxy<T> { "dict" () }
+
+        /// A queue that takes any number of items. Python: `Queue()`.
+        ///
+        /// # Examples
+        ///
+        /// See [`QueueProxy`].
+        queue, blocking_queue<T>() -> QueueProxy<T> { "queue" (None::<u64>, false) }
+
+        /// A queue in which so many items may wait. Python: `Queue(maxsize)`.
+        ///
+        /// # Examples
+        ///
+        /// See [`QueueProxy`].
+        bounded_queue, blocking_bounded_queue<T>(items: u64) -> QueueProxy<T> {
+            "queue" (Some(at_least_one("bounded_queue", items)?), false)
+        }
+
+        /// A queue that knows how many of its items are done. Python: `JoinableQueue()`.
+        ///
+        /// # Examples
+        ///
+        /// See [`JoinableQueueProxy`].
+        joinable_queue, blocking_joinable_queue<T>() -> JoinableQueueProxy<T> { "queue" (None::<u64>, true) }
+
+        /// A queue that knows how many of its items are done, and in which so many may wait. Python: `JoinableQueue(maxsize)`.
+        ///
+        /// # Examples
+        ///
+        /// See [`JoinableQueueProxy`].
+        bounded_joinable_queue, blocking_bounded_joinable_queue<T>(items: u64) -> JoinableQueueProxy<T> {
+            "queue" (Some(at_least_one("bounded_joinable_queue", items)?), true)
+        }
+
+        /// A lock, which is free. Python: `Lock()`.
+        ///
+        /// # Examples
+        ///
+        /// See [`LockProxy`].
+        lock, blocking_lock<>() -> LockProxy { "turns" (1_u32, Some(1_u32)) }
+
+        /// A lock that its holder may acquire again. Python: `RLock()`.
+        ///
+        /// # Examples
+        ///
+        /// See [`RLockProxy`].
+        rlock, blocking_rlock<>() -> RLockProxy { "rlock" () }
+
+        /// So many permits. Python: `Semaphore(value)`.
+        ///
+        /// # Examples
+        ///
+        /// See [`SemaphoreProxy`].
+        semaphore, blocking_semaphore<>(permits: u32) -> SemaphoreProxy { "turns" (permits, None::<u32>) }
+
+        /// So many permits, and never more. Python: `BoundedSemaphore(value)`.
+        ///
+        /// # Examples
+        ///
+        /// See [`BoundedSemaphoreProxy`].
+        bounded_semaphore, blocking_bounded_semaphore<>(permits: u32) -> BoundedSemaphoreProxy {
+            "turns" (permits, Some(permits))
+        }
+
+        /// An event, which is not set. Python: `Event()`.
+        ///
+        /// # Examples
+        ///
+        /// See [`EventProxy`].
+        event, blocking_event<>() -> EventProxy { "event" () }
+
+        /// A barrier for so many. Python: `Barrier(parties)`.
+        ///
+        /// # Examples
+        ///
+        /// See [`BarrierProxy`].
+        barrier, blocking_barrier<>(parties: u64) -> BarrierProxy {
+            "barrier" (at_least_one("barrier", parties)?,)
+        }
+
+        /// A condition with a lock of its own. Python: `Condition()`.
+        ///
+        /// # Examples
+        ///
+        /// See [`ConditionProxy`].
+        condition, blocking_condition<>() -> ConditionProxy { "condition" () }
     }
 
     fn ours(&self, name: &'static str, args: &impl Arguments) -> Result<Asked> {
@@ -95,4 +190,8 @@ impl Manager {
         let (object, door) = asked.call.made(self.root.blocking_exchange(&asked.request)?)?;
         Ok(self.root.to_made(object, door))
     }
+}
+
+fn at_least_one(option: &'static str, count: u64) -> Result<u64> {
+    if count == 0 { Err(Error::option(option, "it is for at least one")) } else { Ok(count) }
 }

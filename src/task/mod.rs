@@ -21,7 +21,8 @@ pub use outcome::{Awaited, Outcome, Payload, Plain};
 pub(crate) use call::call_once;
 pub(crate) use create::Unmade;
 pub(crate) use entry::{
-    InitializerRef, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker, resolve_method, types_fingerprint,
+    InitializerRef, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker, resolve_method,
+    types_fingerprint,
 };
 pub(crate) use held::{Object, object};
 pub(crate) use initializer::{Setup, State};

@@ -51,8 +51,8 @@ pub(super) use both;
 
 /// A proxy travels as its reference; it is cloned and compared as that.
 macro_rules! typed {
-    ($name:ident<$($param:ident),*>) => {
-        impl<$($param),*> $name<$($param),*> {
+    ($name:ident $(<$($param:ident),*>)?) => {
+        impl $(<$($param),*>)? $name $(<$($param),*>)? {
             pub(in crate::manager) fn of(reference: crate::manager::reference::Reference) -> Self {
                 Self { reference, kind: std::marker::PhantomData }
             }
@@ -69,34 +69,34 @@ macro_rules! typed {
         }
 
         /// The same object.
-        impl<$($param),*> Clone for $name<$($param),*> {
+        impl $(<$($param),*>)? Clone for $name $(<$($param),*>)? {
             fn clone(&self) -> Self {
                 Self::of(self.reference.clone())
             }
         }
 
         /// Two are equal if they stand for the same object.
-        impl<$($param),*> PartialEq for $name<$($param),*> {
+        impl $(<$($param),*>)? PartialEq for $name $(<$($param),*>)? {
             fn eq(&self, other: &Self) -> bool {
                 (self.reference.server(), self.id()) == (other.reference.server(), other.id())
             }
         }
 
-        impl<$($param),*> Eq for $name<$($param),*> {}
+        impl $(<$($param),*>)? Eq for $name $(<$($param),*>)? {}
 
-        impl<$($param),*> std::fmt::Debug for $name<$($param),*> {
+        impl $(<$($param),*>)? std::fmt::Debug for $name $(<$($param),*>)? {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($name)).field("id", &self.id()).finish_non_exhaustive()
             }
         }
 
-        impl<$($param),*> serde::Serialize for $name<$($param),*> {
+        impl $(<$($param),*>)? serde::Serialize for $name $(<$($param),*>)? {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 self.reference.serialize(serializer)
             }
         }
 
-        impl<'de, $($param),*> serde::Deserialize<'de> for $name<$($param),*> {
+        impl<'de $(, $($param),*)?> serde::Deserialize<'de> for $name $(<$($param),*>)? {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 crate::manager::reference::Reference::deserialize(deserializer).map(Self::of)
             }

@@ -33,7 +33,7 @@ pub struct NamespaceProxy {
     kind: PhantomData<fn()>,
 }
 
-typed!(NamespaceProxy<>);
+typed!(NamespaceProxy);
 
 fn name_of(name: &str) -> Result<Raw> {
     Raw::of(&name.to_owned())
@@ -107,7 +107,11 @@ impl NamespaceProxy {
     /// # Examples
     ///
     /// See [the type](Self).
-    pub fn set<T: Payload>(&self, name: &str, value: &T) -> impl Future<Output = Result<()>> + Send + use<'_, T> {
+    pub fn set<T: Payload>(
+        &self,
+        name: &str,
+        value: &T,
+    ) -> impl Future<Output = Result<()>> + Send + use<'_, T> {
         let asked = put(name, value).and_then(|entry| self.reference.ours("insert", &entry));
         async move { self.reference.finish::<Option<Blob>>(asked?).await.map(drop) }
     }
