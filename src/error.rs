@@ -236,6 +236,20 @@ pub enum Error {
         #[source]
         cause: Arc<io::Error>,
     },
+    /// The other side has not shown that it knows the key of a connection, or what it sent was no handshake. Python: `AuthenticationError`.
+    #[cfg(feature = "net")]
+    #[error("authentication failed: {why}")]
+    Authentication {
+        /// What it did instead.
+        why: &'static str,
+    },
+    /// This is no key.
+    #[cfg(feature = "net")]
+    #[error("not a key: {why}")]
+    AuthKey {
+        /// What is wrong with it; never the key itself.
+        why: String,
+    },
     /// Memory that processes share could not be had, or what came over is no such thing.
     #[error("cannot make {what} that processes share")]
     Shared {

@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use tokio_util::codec::Decoder as _;
 
 use crate::backend::greet;
+#[cfg(feature = "net")]
+use crate::channel;
 use crate::dispatch::run_ledger;
 use crate::error::Result;
 use crate::os::Image;
@@ -94,6 +96,24 @@ pub fn hello() -> Vec<u8> {
 /// If the start waits although nothing more can come.
 pub fn start_with(reported: &[u8]) -> Result<()> {
     greet(reported).now_or_never().expect("all bytes are there, and the worker is gone")
+}
+
+/// True if two who know the same key take each other for such, although what they say has these differences on its way.
+#[cfg(feature = "net")]
+#[must_use]
+pub fn shaken(differences: &[u8]) -> bool {
+    channel::shaken(differences)
+}
+
+/// What is received over a connection with a key of these messages if what is sent has these differences and is cut at this byte, and whether the end looks clean.
+///
+/// # Panics
+///
+/// If the messages take more room than a socket has.
+#[cfg(feature = "net")]
+#[must_use]
+pub fn received(messages: &[&[u8]], differences: &[u8], cut: usize, max: u64) -> (Vec<Vec<u8>>, bool) {
+    channel::received(messages, differences, cut, max)
 }
 
 /// Decodes a value as those of tasks are.

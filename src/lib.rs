@@ -20,8 +20,11 @@ mod wait;
 mod wire;
 pub mod worker;
 
+#[cfg(feature = "net")]
+pub use channel::AuthKey;
 pub use channel::{
-    Client, Connection, Listener, Nothing, Receiver, Sender, blocking_wait, one_way, pipe, wait,
+    Address, Client, ClientBuilder, Connection, Listener, ListenerBuilder, Nothing, Receiver, Sender,
+    blocking_wait, one_way, pipe, wait,
 };
 pub use context::Context;
 pub use dispatch::Stats;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
-use multiprocess::{Client, Connection, Error, Handle, Listener, Receiver, Result, Sender, wait};
+use multiprocess::{Address, Client, Connection, Error, Handle, Listener, Receiver, Result, Sender, wait};
 use support::alone::{again, alone, is_alone};
 use support::census::Census;
 use support::gate::{Gate, pass};
@@ -25,13 +25,17 @@ on_twins!(
 
 type Echo = Connection<String, String>;
 
-fn address_of(listener: &Listener) -> (PathBuf,) {
-    (listener.address().to_owned(),)
+fn address_of(listener: &Listener) -> (Address,) {
+    (listener.address().clone(),)
+}
+
+fn path_of(listener: &Listener) -> PathBuf {
+    listener.address().path().expect("it is in the file system").to_owned()
 }
 
 // conformance C071
 async fn a_client_connects_and_both_send_and_receive<T: Twin>() {
-    fn shout(address: PathBuf) {
+    fn shout(address: Address) {
         let connection: Echo = Client::blocking_connect(address).expect("somebody listens");
         while let Ok(word) = connection.blocking_recv() {
             connection.blocking_send(&word.to_uppercase()).expect("it is open");
@@ -50,7 +54,7 @@ async fn a_client_connects_and_both_send_and_receive<T: Twin>() {
 
 // conformance C072
 async fn a_client_that_has_left_before_it_is_accepted_loses_no_message<T: Twin>() {
-    fn drop_a_line(address: PathBuf) {
+    fn drop_a_line(address: Address) {
         let sender: Sender<String> = Client::blocking_connect(address).expect("somebody listens");
         sender.blocking_send(&"hello".to_owned()).expect("it is open");
     }
@@ -64,7 +68,7 @@ async fn a_client_that_has_left_before_it_is_accepted_loses_no_message<T: Twin>(
 
 // conformance C073
 async fn what_was_sent_before_the_server_closes_can_be_polled_and_received<T: Twin>() {
-    fn poll_behind_the_gate(address: PathBuf, key: String) -> Vec<String> {
+    fn poll_behind_the_gate(address: Address, key: String) -> Vec<String> {
         let receiver: Receiver<String> = Client::blocking_connect(address).expect("somebody listens");
         pass(&key);
         assert!(receiver.blocking_poll(DEADLINE).expect("it can be waited for"));
@@ -82,7 +86,7 @@ async fn what_was_sent_before_the_server_closes_can_be_polled_and_received<T: Tw
 }
 
 async fn a_listener_is_waited_for_and_takes_many_clients<T: Twin>() {
-    async fn send_one(address: PathBuf, number: u32) {
+    async fn send_one(address: Address, number: u32) {
         let sender: Sender<u32> = Client::connect(address).await.expect("somebody listens");
         sender.send(&number).await.expect("it is open");
     }
@@ -104,7 +108,7 @@ async fn a_listener_is_waited_for_and_takes_many_clients<T: Twin>() {
 }
 
 async fn a_handle_goes_to_who_has_connected<T: Twin>() {
-    fn read(address: PathBuf) -> String {
+    fn read(address: Address) -> String {
         let receiver: Receiver<Handle<fs::File>> =
             Client::blocking_connect(address).expect("somebody listens");
         let file = receiver.blocking_recv().expect("it was sent");
@@ -131,7 +135,7 @@ fn an_address_that_is_taken_is_an_error_and_stays_with_its_owner() {
 #[test]
 fn an_address_is_gone_with_its_listener_and_nothing_can_connect() {
     let listener = Listener::new().expect("there is room for it");
-    let address = listener.address().to_owned();
+    let address = path_of(&listener);
     assert!(address.exists());
     drop(listener);
     assert!(!address.exists() && !address.parent().expect("it lies in one").exists());
@@ -143,7 +147,8 @@ fn an_address_is_gone_with_its_listener_and_nothing_can_connect() {
 #[test]
 fn the_directory_of_a_listener_is_open_to_its_user_alone() {
     let listener = Listener::new().expect("there is room for it");
-    let directory = listener.address().parent().expect("it lies in one");
+    let path = path_of(&listener);
+    let directory = path.parent().expect("it lies in one");
     let mode = fs::metadata(directory).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
@@ -198,7 +203,7 @@ fn has_somebody_waiting(listener: &Listener) -> bool {
 #[test]
 fn accepting_and_connecting_work_under_any_executor() {
     let listener = Listener::new().expect("there is room for it");
-    let address = listener.address().to_owned();
+    let address = listener.address().clone();
     std::thread::scope(|scope| {
         let accepts = scope.spawn(|| executor::block_on(listener.accept::<u32, u32>()));
         let theirs: Connection<u32, u32> =
@@ -214,7 +219,7 @@ fn clients_that_find_no_place_wait_for_one() {
     run(async {
         const CLIENTS: usize = 200;
         let listener = Listener::new().expect("there is room for it");
-        let path = listener.address().to_owned();
+        let path = path_of(&listener);
         rustix::net::listen(&listener, 1).expect("it listens already");
         let connect = |_| tokio::spawn(Client::connect::<u32, u32>(path.clone()));
         let clients: Vec<_> = (0..CLIENTS).map(connect).collect();
@@ -235,7 +240,7 @@ fn a_forked_child_leaves_the_address_to_its_parent() {
     alone(|| {
         let before = Census::take();
         let listener = Listener::new().expect("there is room for it");
-        let address = listener.address().to_owned();
+        let address = path_of(&listener);
         let mut held = Some(listener);
         let child = support::foreign::fork(|| drop(held.take()));
         assert!(support::foreign::reap(child));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::end::End;
 use super::stream::Sending;
 use crate::error::{Error, Result};
-use crate::wire::{DEFAULT_MAX, Fd};
+use crate::wire::{DEFAULT_MAX, Fd, refuse_remote_end};
 
 /// One end of a connection between processes: it sends values of type `A` and receives values of type `B`. Made by [`pipe`](crate::pipe()), or by a [`Listener`](crate::Listener) and a [`Client`](crate::Client).
 /// Python: `multiprocessing.connection.Connection`.
@@ -34,6 +34,21 @@ use crate::wire::{DEFAULT_MAX, Fd};
 /// an argument until its call is settled, and the caller keeps an end that it has only lent out.
 ///
 /// A value that is sent over a connection may hold up to 64 [`Handle`](crate::Handle)s and ends, as that of a task may.
+///
+/// # With a key
+///
+/// The connections of a [`Listener`](crate::Listener) that has a key, which needs the feature `net`, have the same methods. What differs:
+///
+/// - Each message is sealed (Noise, `NNpsk0`, with X25519, ChaCha20-Poly1305 and BLAKE2s): nobody who does not know the key can read it, and one that was changed, repeated, exchanged or
+///   left out is [`Error::Connection`] for who receives it. Nothing comes behind that.
+/// - The end is [`Error::Disconnected`] only if the other end was closed. A process that is killed, or that leaves before what it has sent is gone, and a network that fails, are
+///   [`Error::Connection`], since nobody can tell them from somebody who cuts the wire. So may be an end that is closed while messages to it are under way.
+/// - Sending to an end that was closed fails once that is known, which may be some messages later.
+/// - A message whose sending has begun is sent whole, also if its future is dropped or its end is closed meanwhile.
+/// - It can be read, for [`wait`](crate::wait()) and [`poll`](Self::poll), as soon as a part of a message has come: receiving may have to wait for the rest.
+/// - The end belongs to the process that has made it. It does not travel, and values that go over it have no handles: both are errors of whoever sends them. Copies of
+///   it in one process share what they have.
+/// - Messages wait in the buffers of the network: how many, the kernel decides.
 ///
 /// # Blocking, async, at once
 ///
@@ -71,6 +86,8 @@ pub struct Connection<A, B> {
     pub(super) max: u64,
     /// What a sink has taken and not sent so far.
     pub(super) sending: Sending,
+    /// As a stream, it has told that nothing can come any more.
+    pub(super) told_its_end: bool,
     values: PhantomData<fn(A) -> B>,
 }
 
@@ -118,7 +135,11 @@ pub enum Nothing {}
 
 impl<A, B> Connection<A, B> {
     pub(super) fn new(fd: OwnedFd, max: u64) -> Self {
-        Self { end: End::new(fd), max, sending: Sending::default(), values: PhantomData }
+        Self::of(End::new(fd), max)
+    }
+
+    pub(super) fn of(end: End, max: u64) -> Self {
+        Self { end, max, sending: Sending::default(), told_its_end: false, values: PhantomData }
     }
 
     pub(super) fn with_defaults(fd: OwnedFd) -> Self {
@@ -165,8 +186,7 @@ impl<A, B> Connection<A, B> {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn try_clone(&self) -> Result<Self> {
-        let copy = self.end.try_clone()?;
-        Ok(Self { end: copy, max: self.max, sending: Sending::default(), values: PhantomData })
+        Ok(Self::of(self.end.try_clone()?, self.max))
     }
 
     /// Closes this copy of the end, as dropping it does. Python: `close`.
@@ -182,7 +202,7 @@ impl<A, B> Connection<A, B> {
     pub fn close(self) {}
 }
 
-/// For [`wait`](crate::wait()), and for `poll` and the like: it can be read when there is a message, or nobody is left to send one. Whatever else is done to the
+/// For [`wait`](crate::wait()), and for `poll` and the like: it can be read when there is a message, or nobody is left to send one; with a key, when there is a part of a message. Whatever else is done to the
 /// socket is done to the messages.
 impl<A, B> AsFd for Connection<A, B> {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -198,6 +218,9 @@ impl<A, B> fmt::Debug for Connection<A, B> {
 
 impl<A, B> Serialize for Connection<A, B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.end.travels() {
+            return Err(serde::ser::Error::custom(refuse_remote_end()));
+        }
         (self.end.fd(), self.max).serialize(serializer)
     }
 }

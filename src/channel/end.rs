@@ -8,7 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use serde::Serialize;
+
 use super::letter::{Arrived, Letter, take};
+use super::net::{Note, Remote};
 use super::watch::{Own, Watch, watch_here};
 use crate::error::{Error, Result};
 use crate::os::{self, Quick, Wanted, Watched};
@@ -19,24 +22,81 @@ pub(super) struct End {
     fd: Fd,
     watch: Watch,
     quick: Quick,
+    /// What messages are sealed with, if they are.
+    remote: Option<Remote>,
+}
+
+/// A message that is ready to be sent.
+#[derive(Debug)]
+pub(super) enum Written {
+    Letter(Letter),
+    Note(Note),
 }
 
 impl End {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd: Fd::new(fd), watch: Watch::default(), quick: Quick::default() }
+        Self { fd: Fd::new(fd), watch: Watch::default(), quick: Quick::default(), remote: None }
+    }
+
+    #[cfg(feature = "net")]
+    pub(super) fn sealed(fd: Fd, remote: Remote) -> Self {
+        Self { fd, watch: Watch::default(), quick: Quick::default(), remote: Some(remote) }
     }
 
     pub(super) fn try_clone(&self) -> Result<Self> {
         let copy = self.fd.as_fd().try_clone_to_owned();
-        copy.map(Self::new).map_err(|cause| Error::connection("copy it", cause))
+        let copy = copy.map_err(|cause| Error::connection("copy it", cause))?;
+        Ok(Self { remote: self.remote.clone(), ..Self::new(copy) })
+    }
+
+    /// A value as it goes over this end.
+    pub(super) fn write<T: Serialize + 'static>(&self, value: &T, max: u64) -> Result<Written> {
+        match &self.remote {
+            Some(remote) => remote.write(value, max).map(Written::Note),
+            None => Letter::of(value, max).map(Written::Letter),
+        }
+    }
+
+    /// Bytes as they go over this end.
+    pub(super) fn write_bytes(&self, bytes: &[u8], max: u64) -> Result<Written> {
+        match &self.remote {
+            Some(remote) => remote.write_bytes(bytes, max).map(Written::Note),
+            None => Letter::of_bytes(bytes, max).map(Written::Letter),
+        }
     }
 
     pub(super) fn fd(&self) -> &Fd {
         &self.fd
     }
 
-    /// Sends a message; false if there is no room for it.
-    pub(super) fn try_send(&self, letter: &Letter) -> Result<bool> {
+    /// False if it belongs to this process.
+    pub(super) fn travels(&self) -> bool {
+        self.remote.is_none()
+    }
+
+    /// True if nothing more can be received, and every attempt will say so.
+    pub(super) fn has_ended(&self) -> bool {
+        self.remote.as_ref().is_some_and(Remote::has_ended)
+    }
+
+    /// Sends a message, or so much of it as there is room for; false if that is not all.
+    pub(super) fn try_send(&self, written: &Written) -> Result<bool> {
+        match written {
+            Written::Letter(letter) => self.try_send_letter(letter),
+            Written::Note(note) => note.push(),
+        }
+    }
+
+    /// Sends a message, if there is room for it; what is left of it then is written in the background.
+    pub(super) fn try_deliver(&self, written: &Written) -> Result<bool> {
+        let sent = self.try_send(written)?;
+        match written {
+            Written::Letter(_) => Ok(sent),
+            Written::Note(note) => Ok(sent || note.is_begun()),
+        }
+    }
+
+    fn try_send_letter(&self, letter: &Letter) -> Result<bool> {
         match os::send_datagram(&self.fd, letter.parts(), &letter.descriptors()) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
@@ -45,26 +105,26 @@ impl End {
         }
     }
 
-    pub(super) fn blocking_send(&self, letter: &Letter) -> Result<()> {
-        while !self.try_send(letter)? {
+    pub(super) fn blocking_send(&self, written: &Written) -> Result<()> {
+        while !self.try_send(written)? {
             self.wait_here(Wanted::Room, None)?;
         }
         Ok(())
     }
 
-    pub(super) async fn send(&self, letter: &Letter) -> Result<()> {
+    pub(super) async fn send(&self, written: &Written) -> Result<()> {
         let mut room = None;
-        std::future::poll_fn(|cx| self.poll_send(letter, &mut room, cx)).await
+        std::future::poll_fn(|cx| self.poll_send(written, &mut room, cx)).await
     }
 
     /// Sends a message as soon as there is room; `room` holds what is waited with in the meantime.
     pub(super) fn poll_send(
         &self,
-        letter: &Letter,
+        written: &Written,
         room: &mut Option<Own<Watched>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        while !self.try_send(letter)? {
+        while !self.try_send(written)? {
             let Some(watched) = room.as_ref().and_then(Own::here) else {
                 // A registration of its own, for which the kernel wants a copy: most messages never wait for room.
                 *room = Some(Own::new(watch_here(self.try_clone()?.fd(), Wanted::Room)?));
@@ -88,7 +148,10 @@ impl End {
         max: u64,
         open: impl FnOnce(Arrived<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        take(&self.fd, max, open)
+        match &self.remote {
+            Some(remote) => remote.take(max)?.map(|message| open(Arrived::whole(&message))).transpose(),
+            None => take(&self.fd, max, open),
+        }
     }
 
     /// Takes the next message, and blocks this thread until there is one.
@@ -146,6 +209,11 @@ impl End {
             match watched.readable().await {
                 Ok(mut guard) => match attempt()? {
                     Some(done) => return Ok(done),
+                    None if self.has_more() => {
+                        drop(guard);
+                        // What is always ready would never give the thread to others.
+                        tokio::task::yield_now().await;
+                    }
                     None => guard.clear_ready(),
                 },
                 Err(_) => self.watch.forget(&watched),
@@ -165,11 +233,17 @@ impl End {
             match ready!(watched.poll_read_ready(cx)) {
                 Ok(mut guard) => match self.try_receive(max, &mut open)? {
                     Some(taken) => return Poll::Ready(Ok(taken)),
+                    None if self.has_more() => {}
                     None => guard.clear_ready(),
                 },
                 Err(_) => self.watch.forget(&watched),
             }
         }
+    }
+
+    /// True if an attempt has left something to read, as one does that has read much of a sealed message.
+    fn has_more(&self) -> bool {
+        !self.travels() && self.is_ready(Wanted::Input).unwrap_or(false)
     }
 
     pub(super) fn is_ready(&self, wanted: Wanted) -> Result<bool> {

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::os::{self, Datagram};
-use crate::wire::{Arriving, Collecting, Fd, decode, encode};
+use crate::wire::{Fd, pack, unpack};
 
 /// Bytes up to this many stand in the datagram itself; the socket has room for about six such datagrams.
 const FEW: usize = 32 * 1024;
@@ -42,11 +42,7 @@ pub(super) struct Letter {
 impl Letter {
     /// A value, with its handles.
     pub(super) fn of<T: Serialize + 'static>(value: &T, max: u64) -> Result<Self> {
-        let (mut bytes, mut handles) = (Vec::new(), Vec::new());
-        let collecting = Collecting::begin();
-        let encoded = encode(value, &mut bytes);
-        collecting.end(&mut handles);
-        encoded.map_err(|cause| Error::EncodeMessage { cause })?;
+        let (bytes, handles) = pack(value).map_err(|cause| Error::EncodeMessage { cause })?;
         Self::new(bytes, handles, max)
     }
 
@@ -84,7 +80,7 @@ impl Letter {
     }
 }
 
-fn fits(size: u64, max: u64) -> Result<()> {
+pub(super) fn fits(size: u64, max: u64) -> Result<()> {
     if size <= max { Ok(()) } else { Err(Error::MessageTooLarge { size, max }) }
 }
 
@@ -100,6 +96,11 @@ pub(super) struct Arrived<'b> {
 }
 
 impl<'b> Arrived<'b> {
+    /// One that has come as bytes alone.
+    pub(super) fn whole(bytes: &'b [u8]) -> Self {
+        Self { bytes, memory: None, length: bytes.len(), handles: Vec::new() }
+    }
+
     /// Nothing of what came is trusted.
     fn check(mut came: Datagram, buffer: &'b [u8], max: u64) -> Result<Self> {
         let datagram = buffer.get(..came.length).filter(|_| !came.is_cut);
@@ -128,7 +129,7 @@ impl<'b> Arrived<'b> {
 
 /// The value of a message.
 pub(super) fn into_value<T: DeserializeOwned + 'static>(arrived: Arrived<'_>) -> Result<T> {
-    let mut handles = arrived.handles.into_iter().map(Fd::new).collect();
+    let handles = arrived.handles.into_iter().map(Fd::new).collect();
     let read;
     let bytes = match arrived.memory {
         None => arrived.bytes,
@@ -137,8 +138,7 @@ pub(super) fn into_value<T: DeserializeOwned + 'static>(arrived: Arrived<'_>) ->
             &read
         }
     };
-    let _arriving = Arriving::begin(&mut handles);
-    decode(bytes).map_err(|cause| Error::DecodeMessage { cause })
+    unpack(bytes, handles).map_err(|cause| Error::DecodeMessage { cause })
 }
 
 /// The bytes of a message.

@@ -115,7 +115,7 @@ impl<A, B: Payload> Connection<A, B> {
     }
 
     /// Waits at most for so long until there is something to receive, and takes nothing: true as well if nobody is left to send something, as
-    /// receiving does not wait then. With a duration of zero it looks once. Python: `poll`.
+    /// receiving does not wait then. With a duration of zero it looks once. Over a connection with a key, a part of a message is something too. Python: `poll`.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Sending over a connection.
 
 use super::connection::Connection;
-use super::letter::Letter;
+use super::end::Written;
 use crate::error::{Error, Result};
 use crate::task::Payload;
 
@@ -17,7 +17,8 @@ impl<A: Payload, B> Connection<A, B> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a future that is dropped before it was ready has sent nothing.
+    /// Cancel safe: a future that is dropped before it was ready has sent nothing. Over a connection with a key it may have begun, and then what it has begun is sent whole
+    /// without it.
     ///
     /// # Examples
     ///
@@ -30,7 +31,7 @@ impl<A: Payload, B> Connection<A, B> {
     /// # }).unwrap();
     /// ```
     pub fn send(&self, value: &A) -> impl Future<Output = Result<()>> + Send + use<'_, A, B> {
-        self.deliver(Letter::of(value, self.max))
+        self.deliver(self.end.write(value, self.max))
     }
 
     /// As [`send`](Self::send), for code outside async: blocks this thread.
@@ -43,7 +44,7 @@ impl<A: Payload, B> Connection<A, B> {
     ///
     /// See [`pipe`](crate::pipe()).
     pub fn blocking_send(&self, value: &A) -> Result<()> {
-        self.end.blocking_send(&Letter::of(value, self.max)?)
+        self.end.blocking_send(&self.end.write(value, self.max)?)
     }
 
     /// As [`send`](Self::send), if there is room now.
@@ -67,7 +68,7 @@ impl<A: Payload, B> Connection<A, B> {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn try_send(&self, value: &A) -> Result<()> {
-        self.try_deliver(&Letter::of(value, self.max)?)
+        self.try_deliver(&self.end.write(value, self.max)?)
     }
 
     /// Sends bytes as they are, as one message, and waits while there is no room. A slice says which part of a buffer. Python: `send_bytes`.
@@ -96,7 +97,7 @@ impl<A: Payload, B> Connection<A, B> {
     /// # }).unwrap();
     /// ```
     pub fn send_bytes(&self, bytes: &[u8]) -> impl Future<Output = Result<()>> + Send + use<'_, A, B> {
-        self.deliver(Letter::of_bytes(bytes, self.max))
+        self.deliver(self.end.write_bytes(bytes, self.max))
     }
 
     /// As [`send_bytes`](Self::send_bytes), for code outside async: blocks this thread.
@@ -109,7 +110,7 @@ impl<A: Payload, B> Connection<A, B> {
     ///
     /// See [`recv_bytes_into`](Self::recv_bytes_into).
     pub fn blocking_send_bytes(&self, bytes: &[u8]) -> Result<()> {
-        self.end.blocking_send(&Letter::of_bytes(bytes, self.max)?)
+        self.end.blocking_send(&self.end.write_bytes(bytes, self.max)?)
     }
 
     /// As [`send_bytes`](Self::send_bytes), if there is room now.
@@ -127,15 +128,15 @@ impl<A: Payload, B> Connection<A, B> {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<()> {
-        self.try_deliver(&Letter::of_bytes(bytes, self.max)?)
+        self.try_deliver(&self.end.write_bytes(bytes, self.max)?)
     }
 
-    async fn deliver(&self, letter: Result<Letter>) -> Result<()> {
-        let letter = letter?;
-        self.end.send(&letter).await
+    async fn deliver(&self, written: Result<Written>) -> Result<()> {
+        let written = written?;
+        self.end.send(&written).await
     }
 
-    fn try_deliver(&self, letter: &Letter) -> Result<()> {
-        if self.end.try_send(letter)? { Ok(()) } else { Err(Error::Full) }
+    fn try_deliver(&self, written: &Written) -> Result<()> {
+        if self.end.try_deliver(written)? { Ok(()) } else { Err(Error::Full) }
     }
 }

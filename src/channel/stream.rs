@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use futures::{Sink, Stream};
 
 use super::connection::Connection;
-use super::letter::{Letter, into_value};
+use super::end::Written;
+use super::letter::into_value;
 use super::watch::Own;
 use crate::error::{Error, Result};
 use crate::os::Watched;
@@ -15,17 +16,25 @@ use crate::task::Payload;
 /// What a sink has taken and not sent so far, and what it waits for room with.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
-    letter: Option<Letter>,
+    written: Option<Written>,
     room: Option<Own<Watched>>,
 }
 
-/// What [`recv`](Connection::recv) gives, one after the other. It ends when nobody is left to send something.
+/// What [`recv`](Connection::recv) gives, one after the other. It ends when nobody is left to send something, and behind an error after which nothing can come.
 impl<A, B: Payload> Stream for Connection<A, B> {
     type Item = Result<B>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<B>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<B>>> {
+        if self.told_its_end {
+            return Poll::Ready(None);
+        }
         match ready!(self.end.poll_receive(self.max, into_value, cx)) {
             Err(Error::Disconnected) => Poll::Ready(None),
+            Err(error) => {
+                // What every attempt would say is said once.
+                self.told_its_end = self.end.has_ended();
+                Poll::Ready(Some(Err(error)))
+            }
             received => Poll::Ready(Some(received)),
         }
     }
@@ -41,17 +50,17 @@ impl<A: Payload, B> Sink<A> for Connection<A, B> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, value: A) -> Result<()> {
-        let letter = Letter::of(&value, self.max)?;
-        if !self.end.try_send(&letter)? {
-            self.sending.letter = Some(letter);
+        let written = self.end.write(&value, self.max)?;
+        if !self.end.try_send(&written)? {
+            self.sending.written = Some(written);
         }
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Self { end, sending, .. } = self.get_mut();
-        let Some(letter) = &sending.letter else { return Poll::Ready(Ok(())) };
-        let sent = ready!(end.poll_send(letter, &mut sending.room, cx));
+        let Some(written) = &sending.written else { return Poll::Ready(Ok(())) };
+        let sent = ready!(end.poll_send(written, &mut sending.room, cx));
         *sending = Sending::default();
         Poll::Ready(sent)
     }

@@ -1,12 +1,12 @@
 //! How a manager is to be.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use super::exposed::{Exposed, Registry};
 use super::owner::{Owner, Plan};
 use super::root::Manager;
 use super::server::Welcome;
+use crate::channel::Address;
 use crate::error::{Error, Result};
 use crate::os;
 
@@ -31,7 +31,7 @@ pub struct ManagerBuilder {
     name: Option<String>,
     registry: Registry,
     most_sessions: usize,
-    address: Option<PathBuf>,
+    address: Option<Address>,
     wrong: Option<Error>,
 }
 
@@ -71,7 +71,7 @@ impl ManagerBuilder {
     /// # Examples
     ///
     /// See [`Manager::connect`].
-    pub fn address(self, path: impl Into<PathBuf>) -> Self {
+    pub fn address(self, path: impl Into<Address>) -> Self {
         Self { address: Some(path.into()), ..self }
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -11,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::exposed::{Registry, Travelling};
 use super::server::{Ready, Welcome, make_room};
-use crate::channel::{Listener, Receiver, Sender, blocking_wait, one_way, wait};
+use crate::channel::{Address, Listener, Receiver, Sender, blocking_wait, one_way, wait};
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::task::capture_panics;
@@ -22,7 +21,7 @@ use crate::wait::block_on;
 pub(super) struct Plan {
     pub(super) types: Travelling,
     pub(super) most_sessions: usize,
-    pub(super) address: Option<PathBuf>,
+    pub(super) address: Option<Address>,
 }
 
 /// Whoever runs the server.

@@ -2,7 +2,6 @@
 
 use std::any::type_name;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -16,7 +15,7 @@ use super::owner::Owner;
 use super::proxy::Proxy;
 use super::reference::Reference;
 use super::server::{DIRECTORY, Welcome};
-use crate::channel::{Client, Connection, Nothing};
+use crate::channel::{Address, Client, Connection, Nothing};
 use crate::error::{Error, Result};
 use crate::task::{Arguments, CreateFn, Fallible, MakerRef, Payload, Plain, types_fingerprint};
 
@@ -140,8 +139,8 @@ impl Manager {
     /// # manager.shutdown().await
     /// # }).unwrap();
     /// ```
-    pub async fn connect(path: impl AsRef<Path>) -> Result<Self> {
-        let guest: Connection<Nothing, Welcome> = Client::connect(path).await?;
+    pub async fn connect(address: impl Into<Address>) -> Result<Self> {
+        let guest: Connection<Nothing, Welcome> = Client::connect(address).await?;
         Ok(Self::new(guest.recv().await?, None))
     }
 
@@ -156,10 +155,10 @@ impl Manager {
     /// ```
     /// use multiprocess::{Error, Manager};
     ///
-    /// assert!(matches!(Manager::blocking_connect("/nobody/listens/here"), Err(Error::Connection { .. })));
+    /// assert!(matches!(Manager::blocking_connect(std::path::Path::new("/nobody/listens/here")), Err(Error::Connection { .. })));
     /// ```
-    pub fn blocking_connect(path: impl AsRef<Path>) -> Result<Self> {
-        let guest: Connection<Nothing, Welcome> = Client::blocking_connect(path)?;
+    pub fn blocking_connect(address: impl Into<Address>) -> Result<Self> {
+        let guest: Connection<Nothing, Welcome> = Client::blocking_connect(address)?;
         Ok(Self::new(guest.blocking_recv()?, None))
     }
 

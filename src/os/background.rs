@@ -2,7 +2,8 @@
 //!
 //! One belongs to the crate alone. Children are watched and reaped there, so that neither depends on a runtime of the
 //! host that may end, stand still or never have existed, nor on what the host's code does. The other is for code of
-//! callers who have no multi-thread runtime: what drives their maps. A third passes on what workers write to stderr. And a thread without a runtime is for callbacks,
+//! callers who have no multi-thread runtime: what drives their maps. A third passes on what workers write to stderr. With the feature `net`, a fourth meets those who
+//! connect with a key. And a thread without a runtime is for callbacks,
 //! which may block: on a thread of a runtime that would stop others, perhaps the very one it waits for.
 
 use std::io;
@@ -29,6 +30,8 @@ struct Own {
 static BACKGROUND: Own = Own::new("multiprocess");
 static CALLERS: Own = Own::new("multiprocess-calls");
 static STDERR: Own = Own::new("multiprocess-stderr");
+#[cfg(feature = "net")]
+static NET: Own = Own::new("multiprocess-net");
 
 /// The runtime that is the crate's alone.
 ///
@@ -46,6 +49,16 @@ pub(crate) fn background() -> io::Result<&'static Handle> {
 /// As for [`background`].
 pub(super) fn stderr_runtime() -> io::Result<&'static Handle> {
     STDERR.handle()
+}
+
+/// The runtime where strangers are met: however many they are, they hold up nothing else of the crate's.
+///
+/// # Errors
+///
+/// As for [`background`].
+#[cfg(feature = "net")]
+pub(crate) fn net_runtime() -> io::Result<&'static Handle> {
+    NET.handle()
 }
 
 /// Where a caller's code runs that nobody polls: on the multi-thread runtime of this call, or on a thread of its own.

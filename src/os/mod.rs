@@ -19,6 +19,8 @@ mod linux;
 mod quick;
 mod stderr;
 
+#[cfg(feature = "net")]
+pub(crate) use background::net_runtime;
 pub(crate) use background::{background, callers_runtime, run_callback};
 pub(crate) use cores::cores;
 pub(crate) use exclusive::Exclusive;

@@ -37,7 +37,7 @@ impl Handles {
         let handles: Vec<BorrowedFd<'_>> = handles.iter().map(Fd::as_fd).collect();
         match os::send_datagram(&self.sender, [&ticket.to_ne_bytes(), &[]], &handles) {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if os::is_for_now(&error) => Ok(false),
             Err(error) => Err(Error::connection("send the handles of an item", error)),
         }
     }

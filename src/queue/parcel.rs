@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::record::Record;
 use crate::error::{Error, Result};
-use crate::wire::{Arriving, Collecting, Fd, decode, encode};
+use crate::wire::{Fd, pack, unpack};
 
 #[derive(Debug)]
 pub(super) struct Parcel {
@@ -15,11 +15,7 @@ pub(super) struct Parcel {
 
 impl Parcel {
     pub(super) fn of<T: Serialize + 'static>(value: &T, max: u64) -> Result<Self> {
-        let (mut bytes, mut handles) = (Vec::new(), Vec::new());
-        let collecting = Collecting::begin();
-        let encoded = encode(value, &mut bytes);
-        collecting.end(&mut handles);
-        encoded.map_err(|cause| Error::EncodeMessage { cause })?;
+        let (bytes, handles) = pack(value).map_err(|cause| Error::EncodeMessage { cause })?;
         let size = bytes.len() as u64;
         if size > max {
             return Err(Error::MessageTooLarge { size, max });
@@ -32,8 +28,7 @@ impl Parcel {
         Record::Item { bytes: self.bytes.len() as u64, handles }
     }
 
-    pub(super) fn open<T: DeserializeOwned + 'static>(mut self) -> Result<T> {
-        let _arriving = Arriving::begin(&mut self.handles);
-        decode(&self.bytes).map_err(|cause| Error::DecodeMessage { cause })
+    pub(super) fn open<T: DeserializeOwned + 'static>(self) -> Result<T> {
+        unpack(&self.bytes, self.handles).map_err(|cause| Error::DecodeMessage { cause })
     }
 }

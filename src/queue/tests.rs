@@ -9,7 +9,7 @@ use super::place::{MOST_ITEMS, Place};
 use super::record::{Record, SMALL, WINDOW};
 use super::ring::{ALLOCATED, GIVEN_BACK, HEAD, LATCH, Ring, TAIL, TICKET, WATCHED};
 use crate::error::Error;
-use crate::os::{Log, Wanted, is_ready};
+use crate::os::{Log, Owner, Wanted, is_ready};
 use crate::sync::Look;
 use crate::wire::Fd;
 
@@ -24,14 +24,6 @@ fn put(ring: &Ring, item: &[u8]) {
 
 fn take(ring: &Ring) -> Option<Vec<u8>> {
     Some(ring.take(1 << 30, Look::ONCE)?.expect("nobody has written there").bytes)
-}
-
-/// The bits of a process that was there.
-fn dead() -> u64 {
-    let mut child = std::process::Command::new("true").spawn().expect("it starts");
-    let pid = u64::from(child.id());
-    child.wait().expect("it is our child");
-    pid
 }
 
 #[test]
@@ -81,7 +73,7 @@ fn what_does_not_fit_into_the_number_of_items_waits() {
 // fault 91
 #[test]
 fn a_producer_that_dies_at_any_step_has_put_its_item_or_not() {
-    let dead = dead();
+    let dead = Owner::gone().bits();
     let handle = || Fd::new(std::io::pipe().expect("there are descriptors left").0.into());
     for step in 0..6 {
         let ring = ring(WINDOW - 2, 0);
@@ -126,7 +118,7 @@ fn a_producer_that_dies_at_any_step_has_put_its_item_or_not() {
 // fault 91
 #[test]
 fn a_consumer_that_dies_at_any_step_has_taken_its_item_or_not() {
-    let dead = dead();
+    let dead = Owner::gone().bits();
     let handle = || Fd::new(std::io::pipe().expect("there are descriptors left").0.into());
     for moved in [false, true] {
         let ring = ring(0, 0);
@@ -153,7 +145,7 @@ fn an_item_that_was_put_by_a_dead_producer_is_announced_and_one_that_was_not_is_
     let ring = ring(0, 0);
     let is_announced = |ring: &Ring| is_ready(ring.watched(), Wanted::Input).expect("it is open");
     assert!(!is_announced(&ring));
-    ring.room.word(LATCH).store(dead(), Ordering::Release);
+    ring.room.word(LATCH).store(Owner::gone().bits(), Ordering::Release);
     ring.raise_level();
     // It was killed here.
     assert!(is_announced(&ring));

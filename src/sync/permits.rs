@@ -220,18 +220,10 @@ mod tests {
     use crate::sync::holder::Taken;
     use crate::sync::waiting::Look;
 
-    /// The bits of a process that was there.
-    fn dead() -> u64 {
-        let mut child = std::process::Command::new("true").spawn().expect("it starts");
-        let pid = u64::from(child.id());
-        child.wait().expect("it is our child");
-        pid
-    }
-
     // fault 87
     #[test]
     fn whoever_dies_within_the_latch_leaves_each_permit_with_somebody() {
-        let dead = dead();
+        let dead = Owner::gone().bits();
         // What it has changed when it is killed: nothing, the place, or the place and the number.
         for step in 0..3 {
             let permits = Permits::new(2, u32::MAX).expect("there is memory");
@@ -254,7 +246,7 @@ mod tests {
 
     #[test]
     fn whoever_dies_while_it_makes_a_permit_has_made_it_or_not() {
-        let dead = dead();
+        let dead = Owner::gone().bits();
         let permits = Permits::new(0, u32::MAX).expect("there is memory");
         permits.set(LATCH, dead);
         permits.set(EXIST, 1);

@@ -279,14 +279,6 @@ mod tests {
     use crate::os::Owner;
     use crate::sync::waiting::Look;
 
-    /// The bits of a process that was there.
-    fn dead() -> u64 {
-        let mut child = std::process::Command::new("true").spawn().expect("it starts");
-        let pid = u64::from(child.id());
-        child.wait().expect("it is our child");
-        pid
-    }
-
     fn arrive(rounds: &Rounds) -> Step {
         rounds.arrive(Owner::ourselves(), false, Look { announce: 0, closely: false })
     }
@@ -306,7 +298,7 @@ mod tests {
     // fault 87
     #[test]
     fn whoever_dies_while_it_ends_a_round_has_ended_it_or_not() {
-        let dead = dead();
+        let dead = Owner::gone().bits();
         for step in 0..3 {
             let rounds = Rounds::new(2).expect("there is memory");
             let Step::Waits(ours) = arrive(&rounds) else { panic!("one is missing") };
@@ -332,7 +324,7 @@ mod tests {
         let rounds = Rounds::new(1).expect("there is memory");
         let look = Look { announce: 0, closely: false };
         let Step::Acts(arrival) = rounds.arrive(Owner::ourselves(), true, look) else { panic!("it is full") };
-        rounds.set(ACTOR, dead());
+        rounds.set(ACTOR, Owner::gone().bits());
         assert_eq!(rounds.see(arrival, Look::ONCE), Step::Broken);
         assert_eq!(rounds.acted(arrival), Step::Broken);
     }

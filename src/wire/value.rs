@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
 use crate::wire::budget::{self, Budget, Cause, Failure};
-use crate::wire::travel::take_refusal;
+use crate::wire::travel::{Arriving, Collecting, Fd, take_refusal};
 
 /// Appends one value to `out`.
 ///
@@ -68,6 +68,21 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(input: &[u8]) -> Result<T, S
         0 => Ok(value),
         trailing => Err(format!("{trailing} bytes trail behind the value")),
     }
+}
+
+/// The bytes of one value that is a message of its own, and its handles.
+pub(crate) fn pack<T: Serialize + 'static>(value: &T) -> Result<(Vec<u8>, Vec<Fd>), String> {
+    let (mut bytes, mut handles) = (Vec::new(), Vec::new());
+    let collecting = Collecting::begin();
+    let encoded = encode(value, &mut bytes);
+    collecting.end(&mut handles);
+    encoded.map(|()| (bytes, handles))
+}
+
+/// The value of a message, for which these handles have come.
+pub(crate) fn unpack<T: DeserializeOwned + 'static>(bytes: &[u8], mut handles: Vec<Fd>) -> Result<T, String> {
+    let _arriving = Arriving::begin(&mut handles);
+    decode(bytes)
 }
 
 #[inline]

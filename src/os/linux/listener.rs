@@ -11,11 +11,20 @@ use rustix::net::{
 };
 
 /// Connections that may wait to be accepted; the kernel may allow fewer.
-const WAITING: i32 = 4096;
+pub(super) const WAITING: i32 = 4096;
+
+/// What goes over a socket with an address in the file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Whole messages, with descriptors.
+    Datagrams,
+    /// Bytes.
+    Bytes,
+}
 
 /// A socket that listens at a path, where nothing may be yet.
-pub(crate) fn listen_at(path: &Path) -> io::Result<OwnedFd> {
-    let socket = new_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+pub(crate) fn listen_at(path: &Path, carries: Carries) -> io::Result<OwnedFd> {
+    let socket = new_socket(carries, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     listen(&socket, WAITING)?;
     Ok(socket)
@@ -33,10 +42,10 @@ pub(crate) fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
 
 /// A socket that is connected to the one that listens at a path, which need not have accepted it. `WouldBlock` if too many wait there already, unless this
 /// thread may wait too.
-pub(crate) fn connect_to(path: &Path, may_wait: bool) -> io::Result<OwnedFd> {
+pub(crate) fn connect_to(path: &Path, carries: Carries, may_wait: bool) -> io::Result<OwnedFd> {
     let address = SocketAddrUnix::new(path)?;
     let waits = if may_wait { SocketFlags::empty() } else { SocketFlags::NONBLOCK };
-    let socket = new_socket(SocketFlags::CLOEXEC | waits)?;
+    let socket = new_socket(carries, SocketFlags::CLOEXEC | waits)?;
     retry_on_intr(|| connect(&socket, &address))?;
     Ok(socket)
 }
@@ -46,6 +55,10 @@ pub(crate) fn is_of_our_user(socket: impl AsFd) -> bool {
     socket_peercred(socket).is_ok_and(|peer| peer.uid == rustix::process::geteuid())
 }
 
-fn new_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
-    super::pipe::lift(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+fn new_socket(carries: Carries, flags: SocketFlags) -> io::Result<OwnedFd> {
+    let kind = match carries {
+        Carries::Datagrams => SocketType::SEQPACKET,
+        Carries::Bytes => SocketType::STREAM,
+    };
+    super::pipe::lift(socket_with(AddressFamily::UNIX, kind, flags, None)?)
 }

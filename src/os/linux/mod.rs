@@ -38,6 +38,8 @@ mod shared;
 mod slot;
 mod stat;
 mod stderr;
+#[cfg(feature = "net")]
+mod stream;
 mod title;
 
 pub(crate) use board::{Board, SLOTS};
@@ -63,12 +65,12 @@ pub(crate) use image::Image;
 pub(crate) use launch::Launch;
 pub(crate) use level::Level;
 pub(crate) use lifeline::start_lifeline;
-pub(crate) use listener::{accept, connect_to, is_of_our_user, listen_at};
+pub(crate) use listener::{Carries, accept, connect_to, is_of_our_user, listen_at};
 pub(crate) use log::{Log, Mapped};
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use owner::Owner;
-pub(crate) use passing::{is_gone, pass, pass_none, pass_waiting, take_passed};
+pub(crate) use passing::{is_for_now, is_gone, pass, pass_none, pass_waiting, take_passed};
 pub(crate) use pipe::{lift, pipe, read_into, set_nonblocking, unread, wait_readable, write_all, write_some};
 pub(crate) use random::random;
 pub(crate) use ready::{Wanted, Watched, any_of, is_ready, ready, register};
@@ -80,4 +82,9 @@ pub(crate) use sealed::{is_sealed, read_sealed, sealed};
 pub(crate) use shared::{Shared, Word};
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
+#[cfg(feature = "net")]
+pub(crate) use stream::{
+    Semaphore, close_writing, configure, is_of_another_kind, listen_on, send_some, stop_listening, take_some,
+    watch_stream,
+};
 pub(crate) use title::{Title, roomy_title};

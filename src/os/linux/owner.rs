@@ -53,6 +53,15 @@ impl Owner {
         OURSELVES.store(0, Ordering::Relaxed);
     }
 
+    /// A process that was there, for tests.
+    #[cfg(all(test, not(models)))]
+    pub(crate) fn gone() -> Self {
+        let mut child = std::process::Command::new("true").spawn().expect("it starts");
+        let pid = u64::from(child.id());
+        child.wait().expect("it is our child");
+        Self(pid)
+    }
+
     /// The owner that a word names, if it names one.
     #[inline]
     pub(crate) fn of(word: u64) -> Option<Self> {

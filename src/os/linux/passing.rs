@@ -42,6 +42,12 @@ pub(crate) fn take_passed(socket: impl AsFd, count: u8) -> io::Result<Vec<OwnedF
     }
 }
 
+/// True if the error says that no more can be sent for now: the socket is full, or as many descriptors of this user are under way as may be.
+pub(crate) fn is_for_now(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(rustix::io::Errno::TOOMANYREFS.raw_os_error())
+}
+
 /// True if the error is the news that the other side is gone.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(

@@ -11,8 +11,11 @@ use super::fd::Fd;
 /// Handles that one value may have: far below the 253 descriptors that the kernel takes in one message.
 pub(crate) const MOST_HANDLES: u8 = 64;
 
-/// What an encoding has met that takes handles: so many of them, up to `MOST_HANDLES`, or one of these.
+/// What an encoding has met that takes handles: so many of them, up to `MOST_HANDLES`, or this.
 const REFUSED: u8 = u8::MAX - 2;
+/// An encoding that takes none, since it may go to another machine.
+#[cfg(feature = "net")]
+const REMOTE: u8 = u8::MAX - 3;
 /// An encoding that takes none.
 const WITHOUT: u8 = u8::MAX - 1;
 /// No encoding of this crate runs.
@@ -27,6 +30,11 @@ pub(super) enum Refusal {
         "what is loaded or prepared in every worker takes no handles; only arguments and results of tasks do"
     )]
     Without,
+    #[cfg(feature = "net")]
+    #[error("a connection with a key carries no handles, since they would mean nothing on another machine")]
+    Remote,
+    #[error("the end of a connection with a key belongs to its process and does not travel")]
+    RemoteEnd,
     #[error("it has more than {MOST_HANDLES} handles, which is the most that one value may have")]
     TooMany,
     #[error("its handle cannot be copied: {}", io::Error::from_raw_os_error(*.0))]
@@ -61,6 +69,12 @@ impl Collecting {
         Self { outer: STAGE.replace(WITHOUT) }
     }
 
+    /// As `nothing`, of a value that may go to another machine.
+    #[cfg(feature = "net")]
+    pub(crate) fn remote() -> Self {
+        Self { outer: STAGE.replace(REMOTE) }
+    }
+
     /// Ends it, and puts the handles that it has met in `handles`, which must be empty.
     #[inline]
     pub(crate) fn end(self, handles: &mut Vec<Fd>) {
@@ -88,6 +102,8 @@ pub(super) fn put(copy: impl FnOnce() -> io::Result<Fd>) -> Result<u8, Refusal> 
     match STAGE.get() {
         OUTSIDE => Err(Refusal::Outside),
         WITHOUT => Err(noted(Refusal::Without)),
+        #[cfg(feature = "net")]
+        REMOTE => Err(noted(Refusal::Remote)),
         REFUSED => Err(REFUSAL.get().unwrap_or(Refusal::TooMany)),
         MOST_HANDLES.. => Err(refused(Refusal::TooMany)),
         place => match copy() {
@@ -113,6 +129,12 @@ fn noted(refusal: Refusal) -> Refusal {
 fn refused(refusal: Refusal) -> Refusal {
     drop(take_met(STAGE.replace(REFUSED)));
     noted(refusal)
+}
+
+/// Why the end of a connection that has a key cannot be sent; the encoding that runs, if one does, tells it.
+pub(crate) fn refuse_remote_end() -> impl std::error::Error {
+    let refusal = Refusal::RemoteEnd;
+    if STAGE.get() == OUTSIDE { refusal } else { noted(refusal) }
 }
 
 /// Why a handle was refused in the encoding that runs, if one was.

@@ -16,7 +16,7 @@ mod luggage;
 
 pub(crate) use arriving::Arriving;
 pub(super) use collecting::take_refusal;
-pub(crate) use collecting::{Collecting, MOST_HANDLES};
+pub(crate) use collecting::{Collecting, MOST_HANDLES, refuse_remote_end};
 pub(crate) use fd::Fd;
 pub use handle::Handle;
 pub(crate) use luggage::{Luggage, Parcel};
