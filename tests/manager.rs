@@ -222,7 +222,9 @@ fn calls_that_only_look_share_their_object() {
                 gate.let_all_go();
             };
             let (looked, ()) = future::join(future::join_all(looks), arrivals).await;
-            looked.into_iter().for_each(|looked| looked.expect(CALLED));
+            for looked in looked {
+                looked.expect(CALLED);
+            }
             ends(manager).await;
         }
     });
@@ -294,7 +296,7 @@ async fn a_proxy_that_another_process_gets_may_give_proxies<T: Twin>() {
 #[test]
 fn an_object_that_holds_itself_ends_with_its_manager() {
     run(async {
-        struct Ring(Option<Proxy<Ring>>, Watched);
+        struct Ring(Option<Proxy<Ring>>, #[expect(dead_code, reason = "its drop is what counts")] Watched);
         for manager in managers().await {
             let tally = Tally::new();
             let ring =
@@ -341,56 +343,60 @@ fn counter(exposed: Exposed<Counter>) -> Exposed<Counter> {
     exposed.create(Counter::new).method("add", Counter::add).method("value", Counter::value)
 }
 
+/// Why a manager has refused.
+fn refused<T>(result: multiprocess::Result<T>) -> Option<Refusal> {
+    match result {
+        Err(Error::Refused { why, .. }) => Some(why),
+        _ => None,
+    }
+}
+
+/// A manager with registered types, in both ways to run one.
+async fn registered() -> [Manager; 2] {
+    let builder = || Manager::builder().register("Counter", counter).register::<Watched>("Watched", |it| it);
+    let child = builder().start().await.expect("a child can be started");
+    [child, builder().serve().expect("threads can be started")]
+}
+
+// C225, fault 96
+#[test]
+fn only_what_is_registered_is_made_by_name() {
+    run(async {
+        for manager in registered().await {
+            let made = manager.create_named::<(), _>("Count", (7_u64,)).await;
+            assert_eq!(refused(made), Some(Refusal::UnknownType));
+            let made = manager.create_named::<(), _>("Counter", (7_u32,)).await;
+            assert_eq!(refused(made), Some(Refusal::WrongTypes));
+            let made = manager.create_named::<(), _>("Watched", (String::new(),)).await;
+            assert_eq!(refused(made), Some(Refusal::UnknownMethod));
+            let made = manager.create_named::<(), _>("dict", ()).await;
+            assert_eq!(refused(made), Some(Refusal::UnknownType), "what the crate has is not registered");
+            ends(manager).await;
+        }
+    });
+}
+
 // C225, fault 96
 #[test]
 fn only_what_is_registered_is_called_by_name_and_only_with_its_types() {
-    fn refused<T>(result: multiprocess::Result<T>) -> Option<Refusal> {
-        match result {
-            Err(Error::Refused { why, .. }) => Some(why),
-            _ => None,
-        }
-    }
     run(async {
-        let builder =
-            || Manager::builder().register("Counter", counter).register::<Watched>("Watched", |it| it);
-        let child = builder().start().await.expect("a child can be started");
-        for manager in [child, builder().serve().expect("threads can be started")] {
+        for manager in registered().await {
             let counter: Proxy<()> = manager.create_named("Counter", (7_u64,)).await.expect(CALLED);
             let sum: u64 = counter.call_named("add", (3_u64,)).await.expect(CALLED);
             assert_eq!((sum, counter.blocking_call_named::<u64, _>("value", ()).expect(CALLED)), (10, 10));
 
-            assert_eq!(
-                refused(manager.create_named::<(), _>("Count", (7_u64,)).await),
-                Some(Refusal::UnknownType)
-            );
-            assert_eq!(
-                refused(manager.create_named::<(), _>("Counter", (7_u32,)).await),
-                Some(Refusal::WrongTypes)
-            );
-            assert_eq!(
-                refused(manager.create_named::<(), _>("Watched", (String::new(),)).await),
-                Some(Refusal::UnknownMethod)
-            );
-            assert_eq!(
-                refused(counter.call_named::<u64, _>("new", (3_u64,)).await),
-                Some(Refusal::UnknownMethod)
-            );
-            assert_eq!(
+            let unknown = counter.call_named::<u64, _>("new", (3_u64,)).await;
+            assert_eq!(refused(unknown), Some(Refusal::UnknownMethod));
+            let wrong = [
                 refused(counter.call_named::<u64, _>("add", (3_u32,)).await),
-                Some(Refusal::WrongTypes)
-            );
-            assert_eq!(
                 refused(counter.call_named::<u32, _>("add", (3_u64,)).await),
-                Some(Refusal::WrongTypes)
-            );
-            assert_eq!(refused(counter.call_named::<u64, _>("add", ()).await), Some(Refusal::WrongTypes));
-            assert!(matches!(counter.call(|_: &mut ()| (), ()).await, Err(Error::Incompatible { .. })));
-
+                refused(counter.call_named::<u64, _>("add", ()).await),
+                refused(counter.call(|(): &mut ()| (), ()).await),
+            ];
+            assert_eq!(wrong, [Some(Refusal::WrongTypes); 4]);
             let unregistered = manager.create(|| 7_u64, ()).await.expect(CALLED);
-            assert_eq!(
-                refused(unregistered.call_named::<u64, _>("clone", ()).await),
-                Some(Refusal::UnknownMethod)
-            );
+            let unknown = unregistered.call_named::<u64, _>("clone", ()).await;
+            assert_eq!(refused(unknown), Some(Refusal::UnknownMethod));
             assert_eq!(counter.call_named::<u64, _>("value", ()).await.expect(CALLED), 10);
             ends(manager).await;
         }

@@ -105,7 +105,7 @@ fn what_is_iterated_over_may_change_meanwhile() {
         let manager = manager().await;
         let dict = manager.dict::<u32, u32>().await.expect(CALLED);
         dict.extend((0..5_000).map(|n| (n, n))).await.expect(CALLED);
-        let (mut entries, mut seen) = (dict.iter(), Vec::new());
+        let (mut entries, mut seen) = (dict.pages(), Vec::new());
         while let Some((key, _)) = entries.next().await.expect(CALLED) {
             if key == 100 {
                 for gone in 4_000..4_100 {
@@ -121,7 +121,7 @@ fn what_is_iterated_over_may_change_meanwhile() {
 
         let list = manager.list::<u32>().await.expect(CALLED);
         list.extend(0..2_500).await.expect(CALLED);
-        let mut items = list.iter();
+        let mut items = list.pages();
         let mut count = 0;
         while let Some(item) = items.next().await.expect(CALLED) {
             assert_eq!(item, count);
@@ -216,7 +216,7 @@ fn queues_stand_in_lists_and_dicts() {
         queue.put(&7).await.expect(CALLED);
         let queue = dict.get(&text("1")).await.expect(CALLED).expect("there are three");
         assert_eq!(queue.get().await.expect(CALLED), 7);
-        assert_eq!(list.iter().next().await.expect(CALLED).map(|queue| queue == queue), Some(true));
+        assert_eq!(list.pages().next().await.expect(CALLED).map(|queue| queue == queue), Some(true));
         ends(manager).await;
     });
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::blob::{Blob, Raw};
-use super::message::{Answer, Door};
+use super::message::{Answer, Door, Refusal};
 use crate::error::{Error, Panic, Result};
 use crate::task::{Arguments, Payload, task_name};
 use crate::wire::{Collecting, Failure};
@@ -113,7 +113,7 @@ fn failed(failure: Failure, task: String) -> Error {
         Failure::TooLarge { size } => {
             Error::TooLarge { what: "the result", task, size, max: crate::wire::DEFAULT_MAX }
         }
-        Failure::Foreign(why) => Error::Incompatible { why: format!("task {task}: {why}") },
+        Failure::Foreign(_) => Error::Refused { task, why: Refusal::WrongTypes },
         Failure::Cancelled | Failure::TimedOut => Error::Cancelled { task },
     }
 }

@@ -120,7 +120,10 @@ impl<T: Send + 'static> Exposed<T> {
 
 impl<T> fmt::Debug for Exposed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exposed").field("type", &type_name::<T>()).field("part", &self.part).finish()
+        f.debug_struct("Exposed")
+            .field("type", &type_name::<T>())
+            .field("part", &self.part)
+            .finish_non_exhaustive()
     }
 }
 

@@ -92,6 +92,11 @@ impl Reference {
     }
 }
 
+/// What cannot be encoded is an error of the call that is made of it.
+pub(super) fn attempt(ask: impl FnOnce() -> Result<Asked>) -> Result<Asked> {
+    ask()
+}
+
 pub(super) async fn talk(line: &Line, request: &Request) -> Result<Answer> {
     line.send(request).await?;
     line.recv().await

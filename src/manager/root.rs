@@ -496,14 +496,9 @@ impl Manager {
         Ok((call, request))
     }
 
-    fn made<T>(
-        &self,
-        asked: Result<(Call, Request)>,
-    ) -> impl Future<Output = Result<Proxy<T>>> + Send + use<'_, T> {
-        async move {
-            let (call, request) = asked?;
-            self.proxy(&call, self.root.exchange(request).await?)
-        }
+    async fn made<T>(&self, asked: Result<(Call, Request)>) -> Result<Proxy<T>> {
+        let (call, request) = asked?;
+        self.proxy(&call, self.root.exchange(request).await?)
     }
 
     fn blocking_made<T>(&self, asked: Result<(Call, Request)>) -> Result<Proxy<T>> {

@@ -174,17 +174,19 @@ impl Session {
 
     fn call_by_place(&self, object: u64, place: (i64, u64), arguments: Blob) -> Result<Answer, Refusal> {
         self.only_ours()?;
-        let known = self.methods.borrow().get(&place).copied();
-        let method = match known {
-            Some(method) => method,
-            None => {
-                let method = resolve_method(place.0, place.1).map_err(|_| Refusal::UnknownFunction)?;
-                self.methods.borrow_mut().insert(place, method);
-                method
-            }
-        };
+        let method = self.method(place)?;
         let (object, _) = self.server.object(object)?;
         Ok(self.call(method, object, arguments))
+    }
+
+    /// A place is looked at once.
+    fn method(&self, place: (i64, u64)) -> Result<MethodRef, Refusal> {
+        if let Some(known) = self.methods.borrow().get(&place) {
+            return Ok(*known);
+        }
+        let method = resolve_method(place.0, place.1).map_err(|_| Refusal::UnknownFunction)?;
+        self.methods.borrow_mut().insert(place, method);
+        Ok(method)
     }
 
     fn make_by_name(

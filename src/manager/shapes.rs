@@ -3,7 +3,7 @@
 use super::blob::Blob;
 use super::call::Call;
 use super::message::What;
-use super::reference::{Asked, Reference};
+use super::reference::{Asked, Reference, attempt};
 use super::root::Manager;
 use super::typed::{
     BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, EventProxy, JoinableQueueProxy,
@@ -31,7 +31,7 @@ macro_rules! makes {
             ///
             /// A future that is dropped leaves no object.
             pub fn $name<$($param: Payload),*>(&self, $($arg: $kind),*) -> impl Future<Output = Result<$proxy>> + Send {
-                let asked = (|| self.ours($remote, &$args))();
+                let asked = attempt(|| self.ours($remote, &$args));
                 async move { Ok(<$proxy>::of(self.finish_ours(asked?).await?)) }
             }
 

@@ -65,13 +65,11 @@ impl Table {
     }
 
     fn set_default(&mut self, key: Raw, value: Blob) -> Blob {
-        match self.find(&key) {
-            Some(known) => known.clone(),
-            None => {
-                self.insert(key, value.clone());
-                value
-            }
+        if let Some(known) = self.find(&key) {
+            return known.clone();
         }
+        self.insert(key, value.clone());
+        value
     }
 
     fn extend(&mut self, entries: Vec<(Raw, Blob)>) {

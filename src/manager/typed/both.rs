@@ -24,7 +24,7 @@ macro_rules! both {
             ///
             /// See [the type](Self).
             pub fn $name(&self, $($arg: $kind),*) -> impl Future<Output = crate::error::Result<$ret>> + Send {
-                let asked = (|| self.reference.ours($remote, &$args))();
+                let asked = crate::manager::reference::attempt(|| self.reference.ours($remote, &$args));
                 async move {
                     let answer = self.reference.finish(asked?).await?;
                     ($open)(answer)
@@ -42,7 +42,8 @@ macro_rules! both {
             /// See [the type](Self).
             pub fn $blocking(&self, $($arg: $kind),*) -> crate::error::Result<$ret> {
                 let asked = self.reference.ours($remote, &$args)?;
-                ($open)(self.reference.blocking_finish(&asked)?)
+                let answer = self.reference.blocking_finish(&asked)?;
+                ($open)(answer)
             }
         )*
     };

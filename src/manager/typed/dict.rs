@@ -30,7 +30,7 @@ use crate::task::{Arguments, Method, Payload};
 /// | `d[k] += n`, which is two steps in Python | [`update`](Self::update), [`update_or`](Self::update_or) |
 /// | `d.copy()`, `dict(d)` | [`to_map`](Self::to_map) |
 /// | `d.keys()`, `d.values()`, `d.items()` | [`keys`](Self::keys), [`values`](Self::values), [`items`](Self::items), all in the order in which the keys came |
-/// | `for k in d`, with an error if the dict changes meanwhile | [`iter`](Self::iter), with none |
+/// | `for k in d`, with an error if the dict changes meanwhile | [`pages`](Self::pages), with none |
 ///
 /// Keys are equal if they are encoded to the same bytes. So a key must be encoded in one way only, which a `HashMap` is not, and holds no handles. A value may hold proxies, also of this dict.
 ///
@@ -149,7 +149,7 @@ impl<K: Payload, V: Payload> DictProxy<K, V> {
     /// let manager = multiprocess::Manager::start().await?;
     /// let squares = manager.dict::<u64, u64>().await?;
     /// squares.extend((0..5_000).map(|n| (n, n * n))).await?;
-    /// let (mut entries, mut sum) = (squares.iter(), 0);
+    /// let (mut entries, mut sum) = (squares.pages(), 0);
     /// while let Some((n, square)) = entries.next().await? {
     ///     assert_eq!(square, n * n);
     ///     sum += n;
@@ -159,7 +159,7 @@ impl<K: Payload, V: Payload> DictProxy<K, V> {
     /// # }).unwrap();
     /// ```
     #[must_use]
-    pub fn iter(&self) -> Pages<'_, (K, V)> {
+    pub fn pages(&self) -> Pages<'_, (K, V)> {
         Pages::new(&self.reference, entry)
     }
 

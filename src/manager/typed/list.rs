@@ -29,7 +29,7 @@ use crate::task::{Arguments, Method, Payload};
 /// | `l.reverse()`, `l *= n` | [`reverse`](Self::reverse), [`repeat`](Self::repeat) |
 /// | `l[i] += n`, which is two steps in Python | [`update`](Self::update) |
 /// | `l[:]`, `l.copy()` | [`to_vec`](Self::to_vec) |
-/// | `for x in l` | [`iter`](Self::iter) |
+/// | `for x in l` | [`pages`](Self::pages) |
 /// | `l.sort()` | `list.set_all(&sorted)`, or a `Vec` as an object: `manager.create(Vec::<u32>::new, ())` |
 ///
 /// An item may hold proxies, also of lists: they are objects of their own, and this list too.
@@ -136,14 +136,14 @@ impl<T: Payload> ListProxy<T> {
     /// let manager = multiprocess::Manager::blocking_start()?;
     /// let list = manager.blocking_list::<u32>()?;
     /// list.blocking_extend(0..3_000)?;
-    /// let mut items = list.iter();
+    /// let mut items = list.pages();
     /// let numbers: Vec<u32> = std::iter::from_fn(|| items.blocking_next().transpose()).collect::<Result<_, _>>()?;
     /// assert!(numbers.into_iter().eq(0..3_000));
     /// # manager.blocking_shutdown()?;
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     #[must_use]
-    pub fn iter(&self) -> Pages<'_, T> {
+    pub fn pages(&self) -> Pages<'_, T> {
         Pages::new(&self.reference, |_: Raw, item| item.open())
     }
 

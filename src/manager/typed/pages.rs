@@ -17,7 +17,7 @@ type Open<T> = fn(Raw, Blob) -> Result<T>;
 ///
 /// # Examples
 ///
-/// See [`DictProxy::iter`](crate::DictProxy::iter).
+/// See [`DictProxy::pages`](crate::DictProxy::pages).
 pub struct Pages<'p, T> {
     reference: &'p Reference,
     open: Open<T>,
@@ -43,7 +43,7 @@ impl<'p, T> Pages<'p, T> {
     ///
     /// # Examples
     ///
-    /// See [`DictProxy::iter`](crate::DictProxy::iter).
+    /// See [`DictProxy::pages`](crate::DictProxy::pages).
     pub async fn next(&mut self) -> Result<Option<T>> {
         if self.fetched.is_empty() && !self.ended {
             let page = self.reference.finish(self.reference.ours("page", &(self.after,))?).await?;
@@ -60,7 +60,7 @@ impl<'p, T> Pages<'p, T> {
     ///
     /// # Examples
     ///
-    /// See [`DictProxy::iter`](crate::DictProxy::iter).
+    /// See [`DictProxy::pages`](crate::DictProxy::pages).
     pub fn blocking_next(&mut self) -> Result<Option<T>> {
         if self.fetched.is_empty() && !self.ended {
             let page = self.reference.blocking_finish(&self.reference.ours("page", &(self.after,))?)?;

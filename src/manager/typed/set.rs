@@ -87,14 +87,14 @@ impl<T: Payload> SetProxy<T> {
     /// let manager = multiprocess::Manager::blocking_start()?;
     /// let set = manager.blocking_set::<u32>()?;
     /// set.blocking_extend([3, 1, 2, 3])?;
-    /// let mut items = set.iter();
+    /// let mut items = set.pages();
     /// assert_eq!(items.blocking_next()?, Some(3));
     /// assert_eq!(items.blocking_next()?, Some(1));
     /// # manager.blocking_shutdown()?;
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     #[must_use]
-    pub fn iter(&self) -> Pages<'_, T> {
+    pub fn pages(&self) -> Pages<'_, T> {
         Pages::new(&self.reference, |item: Raw, _| item.open())
     }
 }
