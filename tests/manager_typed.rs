@@ -442,9 +442,9 @@ fn what_a_client_holds_that_is_killed_is_free() {
             assert!(lock.try_acquire().await.expect(CALLED).is_none());
             let waits = async {
                 let all = (lock.acquire().await, rlock.acquire().await, condition.acquire().await);
-                all.0.expect(CALLED);
-                all.1.expect(CALLED);
-                all.2.expect(CALLED);
+                drop(all.0.expect(CALLED));
+                drop(all.1.expect(CALLED));
+                drop(all.2.expect(CALLED));
             };
             let kill = async { holder.kill().expect("it runs") };
             future::join(waits, kill).await;
@@ -514,15 +514,26 @@ async fn events_barriers_and_conditions_are_used_from_elsewhere<T: Twin>() {
     ends(manager).await;
 }
 
+fn broken(result: multiprocess::Result<u64>) -> bool {
+    matches!(result, Err(Error::BrokenBarrier))
+}
+
+fn wait_in_vain(barrier: BarrierProxy) -> bool {
+    broken(barrier.blocking_wait())
+}
+
+/// A process that waits at the barrier.
+async fn waiter(barrier: &BarrierProxy) -> Process<bool> {
+    let waiter = Process::spawn(wait_in_vain, (barrier.clone(),)).expect("a process can be started");
+    while barrier.n_waiting().await.expect(CALLED) < 1 {
+        tokio::task::yield_now().await;
+    }
+    waiter
+}
+
 // C236
 #[test]
-fn a_barrier_breaks_and_is_made_as_new() {
-    fn broken(result: multiprocess::Result<u64>) -> bool {
-        matches!(result, Err(Error::BrokenBarrier))
-    }
-    fn wait(barrier: BarrierProxy) -> bool {
-        broken(barrier.blocking_wait())
-    }
+fn a_barrier_breaks_by_time_and_is_made_as_new() {
     run(async {
         let manager = manager().await;
         assert!(matches!(manager.barrier(0).await, Err(Error::Option { option: "barrier", .. })));
@@ -531,35 +542,39 @@ fn a_barrier_breaks_and_is_made_as_new() {
         assert!(barrier.broken().await.expect(CALLED) && broken(barrier.wait().await));
         barrier.reset().await.expect(CALLED);
         assert!(!barrier.broken().await.expect(CALLED));
-        let waits = || async {
-            while barrier.n_waiting().await.expect(CALLED) < 1 {
-                tokio::task::yield_now().await;
-            }
-        };
-        for end in 0..3 {
-            let waiter = Process::spawn(wait, (barrier.clone(),)).expect("a process can be started");
-            waits().await;
-            match end {
-                0 => barrier.abort().await.expect(CALLED),
-                1 => barrier.reset().await.expect(CALLED),
-                _ => {
-                    waiter.kill().expect("it runs");
-                    waiter.join().await.expect_err("it was killed");
-                    while !barrier.broken().await.expect(CALLED) {
-                        tokio::task::yield_now().await;
-                    }
-                    continue;
-                }
-            }
-            assert!(waiter.join().await.expect(RUNS));
-            barrier.reset().await.expect(CALLED);
+        for _ in 0..3 {
+            let (first, second) = future::join(barrier.wait(), barrier.wait()).await;
+            let mut places = [first.expect("it is new"), second.expect("it is new")];
+            places.sort_unstable();
+            assert_eq!(places, [0, 1]);
         }
-        barrier.reset().await.expect(CALLED);
-        let (first, second) = future::join(barrier.wait(), barrier.wait()).await;
-        let mut places = [first.expect("it is new"), second.expect("it is new")];
-        places.sort_unstable();
-        assert_eq!(places, [0, 1]);
         assert_eq!(barrier.parties().await.expect(CALLED), 2);
+        ends(manager).await;
+    });
+}
+
+// C236, fault 97
+#[test]
+fn whoever_waits_at_a_barrier_hears_that_it_is_broken() {
+    run(async {
+        let manager = manager().await;
+        let barrier = manager.barrier(2).await.expect(CALLED);
+        let waits = waiter(&barrier).await;
+        barrier.abort().await.expect(CALLED);
+        assert!(waits.join().await.expect(RUNS));
+        barrier.reset().await.expect(CALLED);
+
+        let waits = waiter(&barrier).await;
+        barrier.reset().await.expect(CALLED);
+        assert!(waits.join().await.expect(RUNS));
+        assert!(!barrier.broken().await.expect(CALLED));
+
+        let waits = waiter(&barrier).await;
+        waits.kill().expect("it runs");
+        waits.join().await.expect_err("it was killed");
+        while !barrier.broken().await.expect(CALLED) {
+            tokio::task::yield_now().await;
+        }
         ends(manager).await;
     });
 }
