@@ -3,9 +3,8 @@
 use std::fmt;
 
 use super::exposed::{Exposed, Registry};
-use super::owner::{Owner, Plan};
+use super::owner::{Begun, Owner, Plan, Secret};
 use super::root::Manager;
-use super::server::Welcome;
 use crate::channel::Address;
 use crate::error::{Error, Result};
 use crate::os;
@@ -32,6 +31,7 @@ pub struct ManagerBuilder {
     registry: Registry,
     most_sessions: usize,
     address: Option<Address>,
+    key: Option<Secret>,
     wrong: Option<Error>,
 }
 
@@ -42,6 +42,7 @@ impl ManagerBuilder {
             registry: Registry::default(),
             most_sessions: MOST_SESSIONS,
             address: None,
+            key: None,
             wrong: None,
         }
     }
@@ -73,6 +74,19 @@ impl ManagerBuilder {
     /// See [`Manager::connect`].
     pub fn address(self, path: impl Into<Address>) -> Self {
         Self { address: Some(path.into()), ..self }
+    }
+
+    /// What whoever connects has to know, as for [`ListenerBuilder::authkey`](crate::ListenerBuilder::authkey). With it the address may be one of a network. What is sent is sealed, whoever is in between. The key goes to
+    /// the manager's process over a pipe. Python: `authkey`.
+    ///
+    /// Clients connect by [`Manager::connect_with`].
+    ///
+    /// # Examples
+    ///
+    /// See [`Manager::connect_with`].
+    #[cfg(feature = "net")]
+    pub fn authkey(self, key: &crate::channel::AuthKey) -> Self {
+        Self { key: Some(Secret(*key.as_bytes())), ..self }
     }
 
     /// A type with a name, and methods of it with names. They can be used by other programs, which have no part of this one's code, and by other builds of it. Python: `register`.
@@ -177,7 +191,7 @@ impl ManagerBuilder {
     }
 
     fn plan(self) -> Result<Plan> {
-        let Self { registry, most_sessions, address, wrong, name: _ } = self;
+        let Self { registry, most_sessions, address, key, wrong, name: _ } = self;
         if let Some(error) = wrong {
             return Err(error);
         }
@@ -187,12 +201,12 @@ impl ManagerBuilder {
                 "a manager without connections could not be called",
             ));
         }
-        Ok(Plan { types: registry.into_travelling(), most_sessions, address })
+        Ok(Plan { types: registry.into_travelling(), most_sessions, address, key })
     }
 }
 
-fn begun((welcome, owner): (Welcome, Owner)) -> Manager {
-    Manager::new(welcome, Some(owner))
+fn begun(((welcome, address), owner): (Begun, Owner)) -> Manager {
+    Manager::new(welcome, Some(owner), address)
 }
 
 impl fmt::Debug for ManagerBuilder {

@@ -16,6 +16,19 @@ pub(super) struct Call {
     arguments: Blob,
 }
 
+/// What a server has made: its number, and the door to it unless the server holds that.
+#[derive(Debug)]
+pub(super) enum Made {
+    Here {
+        object: u64,
+        door: Door,
+    },
+    #[cfg(feature = "net")]
+    Lent {
+        object: u64,
+    },
+}
+
 #[derive(Debug)]
 enum Name {
     Function(&'static str),
@@ -70,9 +83,11 @@ impl Call {
     }
 
     /// What was made: its number, and the door to it.
-    pub(super) fn made(&self, answer: Answer) -> Result<(u64, Door)> {
+    pub(super) fn made(&self, answer: Answer) -> Result<Made> {
         match answer {
-            Answer::Made { object, door } => Ok((object, door)),
+            Answer::Made { object, door } => Ok(Made::Here { object, door }),
+            #[cfg(feature = "net")]
+            Answer::Lent { object } => Ok(Made::Lent { object }),
             other => Err(self.error(other)),
         }
     }
@@ -98,7 +113,7 @@ impl Call {
             Answer::Failed(failure) => failed(failure, task),
             Answer::NotCreated(cause) => Error::NotCreated { task, cause },
             Answer::Refused(why) => Error::Refused { task, why },
-            Answer::Value(_) | Answer::Made { .. } => self.broken("it answers another question".into()),
+            _ => self.broken("it answers another question".into()),
         }
     }
 }

@@ -5,8 +5,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::message::{Answer, Door, Line, PROTOCOL, Request, Visitor};
+use super::message::{Answer, Line, PROTOCOL, Request, Visitor};
+use super::reference::Way;
 use crate::channel::pipe;
+#[cfg(feature = "net")]
+use crate::error::Error;
 use crate::error::Result;
 use crate::os::{self, Image};
 
@@ -20,11 +23,31 @@ pub(super) struct Lines {
     /// The process whose they are. A copy of it would talk in between.
     process: u32,
     idle: Mutex<Vec<Line>>,
+    /// Over a network there is no door.
+    #[cfg(feature = "net")]
+    route: Option<super::remote::Route>,
 }
 
 impl Lines {
     pub(super) fn new(server: u128) -> Arc<Self> {
-        Arc::new(Self { server, process: std::process::id(), idle: Mutex::default() })
+        Arc::new(Self {
+            server,
+            process: std::process::id(),
+            idle: Mutex::default(),
+            #[cfg(feature = "net")]
+            route: None,
+        })
+    }
+
+    /// Those of one client over a network.
+    #[cfg(feature = "net")]
+    pub(super) fn over(server: u128, route: super::remote::Route) -> Arc<Self> {
+        Arc::new(Self { server, process: std::process::id(), idle: Mutex::default(), route: Some(route) })
+    }
+
+    #[cfg(feature = "net")]
+    pub(super) fn route(&self) -> Option<&super::remote::Route> {
+        self.route.as_ref().filter(|_| self.process == std::process::id())
     }
 
     /// Those of this process to this server, which all its proxies share.
@@ -45,23 +68,34 @@ impl Lines {
         lines
     }
 
-    /// A line, and whether it is a new one.
-    pub(super) async fn take(&self, door: &Door) -> Result<Line> {
+    pub(super) async fn take(&self, way: &Way) -> Result<Line> {
         if let Some(line) = self.idle_here().and_then(|mut idle| idle.pop()) {
             return Ok(line);
         }
-        let (line, visitor) = new_line()?;
-        door.send(&visitor).await?;
-        Ok(line)
+        match way {
+            Way::Door(door) => {
+                let (line, visitor) = new_line()?;
+                door.send(&visitor).await?;
+                Ok(line)
+            }
+            #[cfg(feature = "net")]
+            Way::Lease(_) => self.route().ok_or(Error::Disconnected)?.line(self.server).await,
+        }
     }
 
-    pub(super) fn blocking_take(&self, door: &Door) -> Result<Line> {
+    pub(super) fn blocking_take(&self, way: &Way) -> Result<Line> {
         if let Some(line) = self.idle_here().and_then(|mut idle| idle.pop()) {
             return Ok(line);
         }
-        let (line, visitor) = new_line()?;
-        door.blocking_send(&visitor)?;
-        Ok(line)
+        match way {
+            Way::Door(door) => {
+                let (line, visitor) = new_line()?;
+                door.blocking_send(&visitor)?;
+                Ok(line)
+            }
+            #[cfg(feature = "net")]
+            Way::Lease(_) => self.route().ok_or(Error::Disconnected)?.blocking_line(self.server),
+        }
     }
 
     /// Keeps a line whose last request was answered.

@@ -30,6 +30,14 @@ pub(super) enum Request {
     Ask(Ask),
     /// Gives back what the session keeps under this number. It is not answered.
     Release(u64),
+    /// The first one over a network, which says whose line it is.
+    Hello {
+        protocol: u32,
+        client: u128,
+        first: bool,
+    },
+    /// The client uses this object once less. It is not answered.
+    Forget(u64),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,6 +74,19 @@ pub(super) enum What {
     CallOurs {
         name: String,
     },
+    /// What is published by this name, if it is of this kind.
+    Find {
+        name: String,
+        kind: String,
+    },
+    /// Publishes the object.
+    Publish {
+        name: String,
+        kind: String,
+    },
+    Unpublish {
+        name: String,
+    },
     /// Ends the server.
     End,
 }
@@ -76,6 +97,13 @@ pub(super) enum Answer {
     Made {
         object: u64,
         door: Door,
+    },
+    /// As `Made`, over a network: the server holds the door.
+    Lent {
+        object: u64,
+    },
+    Welcome {
+        server: u128,
     },
     Failed(Failure),
     /// The function that was to make an object has said so.
@@ -121,6 +149,9 @@ pub enum Refusal {
     /// What was sent names no function of the program.
     #[error("what was sent names no function of the program")]
     UnknownFunction,
+    /// Whoever comes over a network may not end the manager.
+    #[error("whoever comes over a network may not do that")]
+    NotAllowed,
     /// The manager has as many connections as it takes, or no thread or descriptor left.
     #[error("the manager has no room for one more")]
     Busy,

@@ -12,11 +12,14 @@ mod blob;
 mod builder;
 mod call;
 mod exposed;
+mod guests;
 mod lines;
 mod message;
 mod owner;
 mod proxy;
 mod reference;
+#[cfg(feature = "net")]
+mod remote;
 mod root;
 mod served;
 mod server;

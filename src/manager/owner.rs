@@ -22,7 +22,21 @@ pub(super) struct Plan {
     pub(super) types: Travelling,
     pub(super) most_sessions: usize,
     pub(super) address: Option<Address>,
+    pub(super) key: Option<Secret>,
 }
+
+/// A key on its way to the process that listens with it, over a pipe that nobody else has.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Secret(pub(super) [u8; 32]);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What a server says when it has started: how to call it, and where it listens.
+pub(super) type Begun = (Welcome, Option<Address>);
 
 /// Whoever runs the server.
 pub(super) enum Owner {
@@ -33,7 +47,7 @@ pub(super) enum Owner {
 /// A server that was started and has not answered.
 pub(super) struct Starting {
     process: Process<()>,
-    report: Receiver<Result<Welcome, String>>,
+    report: Receiver<Result<Begun, String>>,
 }
 
 impl Plan {
@@ -48,12 +62,12 @@ impl Plan {
     fn ready(self) -> Result<Ready> {
         let wrong = |why| Error::Incompatible { why };
         let registry = Registry::arrived(self.types).map_err(wrong)?;
-        let listener = self.address.map(Listener::bind).transpose()?;
+        let listener = self.address.map(|address| listen(address, self.key)).transpose()?;
         Ready::new(registry, self.most_sessions, listener)
     }
 
     /// Serves on threads of this process.
-    pub(super) fn serve_here(self) -> Result<(Welcome, Owner)> {
+    pub(super) fn serve_here(self) -> Result<(Begun, Owner)> {
         let mut ready = self.ready()?;
         let welcome = ready.welcome();
         let (ended, end) = oneshot::channel();
@@ -71,8 +85,17 @@ impl Plan {
     }
 }
 
+/// A listener, and whether it has a key.
+fn listen(address: Address, key: Option<Secret>) -> Result<(Listener, bool)> {
+    match key {
+        #[cfg(feature = "net")]
+        Some(Secret(key)) => Ok((Listener::builder().authkey(key.into()).bind(address)?, true)),
+        _ => Ok((Listener::bind(address)?, false)),
+    }
+}
+
 /// The child's function.
-fn serve_in_child(report: Sender<Result<Welcome, String>>, plan: Plan) {
+fn serve_in_child(report: Sender<Result<Begun, String>>, plan: Plan) {
     // Without it there is room for fewer.
     let _as_before = make_room();
     let mut ready = match plan.ready() {
@@ -91,7 +114,7 @@ fn serve_in_child(report: Sender<Result<Welcome, String>>, plan: Plan) {
 }
 
 impl Starting {
-    pub(super) async fn finish(self) -> Result<(Welcome, Owner)> {
+    pub(super) async fn finish(self) -> Result<(Begun, Owner)> {
         wait(&[&self.report as &dyn std::os::fd::AsFd, &self.process.sentinel()], None).await?;
         match self.report.try_recv() {
             Ok(Some(said)) => self.begun(said),
@@ -100,7 +123,7 @@ impl Starting {
         }
     }
 
-    pub(super) fn blocking_finish(self) -> Result<(Welcome, Owner)> {
+    pub(super) fn blocking_finish(self) -> Result<(Begun, Owner)> {
         blocking_wait(&[&self.report as &dyn std::os::fd::AsFd, &self.process.sentinel()], None)?;
         match self.report.try_recv() {
             Ok(Some(said)) => self.begun(said),
@@ -108,7 +131,7 @@ impl Starting {
         }
     }
 
-    fn begun(self, said: Result<Welcome, String>) -> Result<(Welcome, Owner)> {
+    fn begun(self, said: Result<Begun, String>) -> Result<(Begun, Owner)> {
         match said {
             Ok(welcome) => Ok((welcome, Owner::Process(self.process))),
             Err(why) => Err(Error::start("start the manager", io::Error::other(why))),

@@ -1,20 +1,39 @@
 //! A proxy without its type: which object of which server, and the door to it.
 
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
 use std::sync::Arc;
 
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::call::Call;
+use super::blob::Raw;
+use super::call::{Call, Made};
 use super::lines::Lines;
 use super::message::{Answer, Ask, Door, Line, Request, What};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::task::{Arguments, Payload};
 
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
     lines: Arc<Lines>,
-    door: Arc<Door>,
+    way: Way,
     pub(super) object: u64,
+}
+
+/// How calls come to the object.
+#[derive(Debug, Clone)]
+pub(super) enum Way {
+    Door(Arc<Door>),
+    #[cfg(feature = "net")]
+    Lease(#[expect(dead_code, reason = "it ends when it is dropped")] Arc<super::remote::Lease>),
+}
+
+thread_local! {
+    /// While a proxy is published over a network, its number is all that is written of it.
+    static NUMBER_ONLY: Cell<bool> = const { Cell::new(false) };
+    /// What the next proxy that is decoded on this thread is.
+    static FOUND: RefCell<Option<Reference>> = const { RefCell::new(None) };
 }
 
 /// A call with its request.
@@ -26,7 +45,44 @@ pub(super) struct Asked {
 
 impl Reference {
     pub(super) fn new(lines: Arc<Lines>, door: Door, object: u64) -> Self {
-        Self { lines, door: Arc::new(door), object }
+        Self { lines, way: Way::Door(Arc::new(door)), object }
+    }
+
+    /// What the server lends to this client over a network.
+    #[cfg(feature = "net")]
+    pub(super) fn lent(lines: Arc<Lines>, object: u64) -> Self {
+        let way = Way::Lease(super::remote::Lease::new(&lines, object));
+        Self { lines, way, object }
+    }
+
+    /// True if it is used over a network, where no doors travel.
+    pub(super) fn is_lent(&self) -> bool {
+        self.door().is_none()
+    }
+
+    /// The proxy of any kind that stands for this.
+    pub(super) fn into_proxy<P: Payload>(self) -> Result<P> {
+        FOUND.set(Some(self));
+        let proxy = Raw::default().open();
+        FOUND.set(None);
+        proxy
+    }
+
+    /// The number of the object that a proxy of any kind stands for.
+    pub(super) fn number_of<P: Payload>(proxy: &P) -> Result<u64> {
+        NUMBER_ONLY.set(true);
+        let written = Raw::of(proxy);
+        NUMBER_ONLY.set(false);
+        written?.open()
+    }
+
+    /// The door, where there is one.
+    pub(super) fn door(&self) -> Option<&Door> {
+        match &self.way {
+            Way::Door(door) => Some(door),
+            #[cfg(feature = "net")]
+            Way::Lease(_) => None,
+        }
     }
 
     pub(super) fn server(&self) -> u128 {
@@ -55,14 +111,14 @@ impl Reference {
     }
 
     pub(super) async fn exchange(&self, request: Request) -> Result<Answer> {
-        let line = self.lines.take(&self.door).await?;
+        let line = self.lines.take(&self.way).await?;
         let answer = talk(&line, &request).await?;
         self.lines.put(line);
         Ok(answer)
     }
 
     pub(super) fn blocking_exchange(&self, request: &Request) -> Result<Answer> {
-        let line = self.lines.blocking_take(&self.door)?;
+        let line = self.lines.blocking_take(&self.way)?;
         let answer = blocking_talk(&line, request)?;
         self.lines.put(line);
         Ok(answer)
@@ -70,13 +126,13 @@ impl Reference {
 
     /// As `exchange`; the line stays with the caller, since the server keeps something for its session.
     pub(super) async fn exchange_and_keep(&self, request: Request) -> Result<(Answer, Line)> {
-        let line = self.lines.take(&self.door).await?;
+        let line = self.lines.take(&self.way).await?;
         let answer = talk(&line, &request).await?;
         Ok((answer, line))
     }
 
     pub(super) fn blocking_exchange_and_keep(&self, request: &Request) -> Result<(Answer, Line)> {
-        let line = self.lines.blocking_take(&self.door)?;
+        let line = self.lines.blocking_take(&self.way)?;
         let answer = blocking_talk(&line, request)?;
         Ok((answer, line))
     }
@@ -87,8 +143,13 @@ impl Reference {
     }
 
     /// What the server has made.
-    pub(super) fn to_made(&self, object: u64, door: Door) -> Self {
-        Self::new(Arc::clone(&self.lines), door, object)
+    pub(super) fn to_made(&self, made: Made) -> Self {
+        let lines = Arc::clone(&self.lines);
+        match made {
+            Made::Here { object, door } => Self::new(lines, door, object),
+            #[cfg(feature = "net")]
+            Made::Lent { object } => Self::lent(lines, object),
+        }
     }
 }
 
@@ -98,23 +159,56 @@ pub(super) fn attempt(ask: impl FnOnce() -> Result<Asked>) -> Result<Asked> {
 }
 
 pub(super) async fn talk(line: &Line, request: &Request) -> Result<Answer> {
-    line.send(request).await?;
-    line.recv().await
+    line.send(request).await.map_err(lost)?;
+    line.recv().await.map_err(lost)
 }
 
 pub(super) fn blocking_talk(line: &Line, request: &Request) -> Result<Answer> {
-    line.blocking_send(request)?;
-    line.blocking_recv()
+    line.blocking_send(request).map_err(lost)?;
+    line.blocking_recv().map_err(lost)
+}
+
+/// A line over a network ends in many ways, which are all one to whoever calls.
+pub(super) fn lost(error: Error) -> Error {
+    match error {
+        Error::Connection { cause, .. } if is_lost(cause.kind()) => Error::Disconnected,
+        other => other,
+    }
+}
+
+fn is_lost(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::BrokenPipe
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+    )
 }
 
 impl Serialize for Reference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.lines.server, self.object, &*self.door).serialize(serializer)
+        if NUMBER_ONLY.get() {
+            return self.object.serialize(serializer);
+        }
+        let Some(door) = self.door() else {
+            return Err(S::Error::custom(
+                "a proxy over a network stays in its process; publish it by a name",
+            ));
+        };
+        (self.lines.server, self.object, door).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Reference {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if let Some(found) = FOUND.take() {
+            return Ok(found);
+        }
         let (server, object, door) = <(u128, u64, Door)>::deserialize(deserializer)?;
         Ok(Self::new(Lines::to(server), door, object))
     }

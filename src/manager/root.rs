@@ -10,10 +10,10 @@ use super::blob::{Blob, Raw};
 use super::builder::ManagerBuilder;
 use super::call::Call;
 use super::lines::Lines;
-use super::message::{Answer, Refusal, Request, What};
+use super::message::{Answer, Ask, Refusal, Request, What};
 use super::owner::Owner;
 use super::proxy::Proxy;
-use super::reference::Reference;
+use super::reference::{Asked, Reference, attempt};
 use super::server::{DIRECTORY, Welcome};
 use crate::channel::{Address, Client, Connection, Nothing};
 use crate::error::{Error, Result};
@@ -63,11 +63,12 @@ pub struct Manager {
     /// Its door is what keeps the manager alive.
     pub(super) root: Reference,
     owner: Option<Arc<Owner>>,
+    address: Option<Address>,
 }
 
 impl Manager {
-    pub(super) fn new((server, door): Welcome, owner: Option<Owner>) -> Self {
-        Self { root: Reference::new(Lines::to(server), door, DIRECTORY), owner: owner.map(Arc::new) }
+    pub(super) fn new((server, door): Welcome, owner: Option<Owner>, address: Option<Address>) -> Self {
+        Self { root: Reference::new(Lines::to(server), door, DIRECTORY), owner: owner.map(Arc::new), address }
     }
 
     /// Starts a manager with all options at their defaults.
@@ -141,7 +142,7 @@ impl Manager {
     /// ```
     pub async fn connect(address: impl Into<Address>) -> Result<Self> {
         let guest: Connection<Nothing, Welcome> = Client::connect(address).await?;
-        Ok(Self::new(guest.recv().await?, None))
+        Ok(Self::new(guest.recv().await?, None, None))
     }
 
     /// As [`connect`](Self::connect), for code outside async: blocks this thread.
@@ -159,7 +160,83 @@ impl Manager {
     /// ```
     pub fn blocking_connect(address: impl Into<Address>) -> Result<Self> {
         let guest: Connection<Nothing, Welcome> = Client::blocking_connect(address)?;
-        Ok(Self::new(guest.blocking_recv()?, None))
+        Ok(Self::new(guest.blocking_recv()?, None, None))
+    }
+
+    /// Connects to a manager of any machine, at its [`address`](ManagerBuilder::address) and with its [key](ManagerBuilder::authkey).
+    ///
+    /// # Over a network
+    ///
+    /// - What may be called is what is [registered](ManagerBuilder::register) by name, and what this crate has itself: [`dict`](Self::dict) and so on, without `update`. Everything else is
+    ///   [`Refusal::OtherProgram`], since nobody knows that both run the same program.
+    /// - A proxy stays in its process and does not travel, and what is kept in dicts, lists and queues holds no proxies. Whoever is to have an object finds it by the name that it is [published](Self::publish) with.
+    /// - The manager keeps an object for this client until its last proxy here is dropped, or the client is gone: it has ended or closed its connection, or its machine has not answered for 30 s. So an
+    ///   object that two clients share is to be published, or held by one of them until the other has found it.
+    /// - There is no reconnecting: when the connection is lost, every call is [`Error::Disconnected`].
+    ///
+    /// # Errors
+    ///
+    /// `Error::Authentication` if the key is another one, [`Error::Connection`] if nobody can be reached there, and as for [`Proxy::call`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{AuthKey, DictProxy, Manager};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let key = AuthKey::generate();
+    /// let manager = Manager::builder().address(("127.0.0.1", 0)).authkey(&key).start().await?;
+    /// manager.publish("scores", &manager.dict::<String, u32>().await?).await?;
+    /// let address = manager.address().expect("it listens");
+    ///
+    /// // On another machine, which was told the address and the key:
+    /// let theirs = Manager::connect_with(address, &key).await?;
+    /// let scores: DictProxy<String, u32> = theirs.find("scores").await?.expect("it is published");
+    /// scores.insert(&"you".to_owned(), &7).await?;
+    /// # drop((scores, theirs));
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "net")]
+    pub async fn connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
+        let address = address.into();
+        let (route, server) = super::remote::Route::open(address, key.clone()).await?;
+        let root = Reference::lent(Lines::over(server, route), DIRECTORY);
+        Ok(Self { root, owner: None, address: None })
+    }
+
+    /// As [`connect_with`](Self::connect_with), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect_with`](Self::connect_with).
+    ///
+    /// # Examples
+    ///
+    /// See [`connect_with`](Self::connect_with).
+    #[cfg(feature = "net")]
+    pub fn blocking_connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
+        crate::wait::block_on(Self::connect_with(address, key))
+    }
+
+    /// Where it listens, with the true port and not 0. Nothing without an [`address`](ManagerBuilder::address), and of a copy that has come from elsewhere.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let manager = multiprocess::Manager::start().await?;
+    /// assert!(manager.address().is_none());
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
     }
 
     /// Calls `f(args)` in the manager's process, and gives a proxy of what it returns.
@@ -318,7 +395,7 @@ impl Manager {
         name: &str,
         proxy: &P,
     ) -> impl Future<Output = Result<bool>> + Send + use<'_, P> {
-        let asked = published(name, proxy).and_then(|entry| self.root.ours("insert_new", &entry));
+        let asked = attempt(|| self.publishing(name, proxy));
         async move { self.root.finish(asked?).await }
     }
 
@@ -332,7 +409,7 @@ impl Manager {
     ///
     /// See [`blocking_find`](Self::blocking_find).
     pub fn blocking_publish<P: Payload>(&self, name: &str, proxy: &P) -> Result<bool> {
-        self.root.blocking_finish(&self.root.ours("insert_new", &published(name, proxy)?)?)
+        self.root.blocking_finish(&self.publishing(name, proxy)?)
     }
 
     /// What is published by this name; nothing if nothing is.
@@ -352,9 +429,11 @@ impl Manager {
         &self,
         name: &str,
     ) -> impl Future<Output = Result<Option<P>>> + Send + use<'_, P> {
-        let (asked, name) =
-            (Raw::of(&name.to_owned()).and_then(|key| self.root.ours("get", &(key,))), name.to_owned());
-        async move { found(&name, self.root.finish(asked?).await?) }
+        let (asked, name) = (attempt(|| self.finding::<P>(name)), name.to_owned());
+        async move {
+            let Asked { call, request } = asked?;
+            self.found(&name, &call, self.root.exchange(request).await?)
+        }
     }
 
     /// As [`find`](Self::find), for code outside async: blocks this thread.
@@ -379,8 +458,8 @@ impl Manager {
     /// # Ok::<(), multiprocess::Error>(())
     /// ```
     pub fn blocking_find<P: Payload>(&self, name: &str) -> Result<Option<P>> {
-        let asked = self.root.ours("get", &(Raw::of(&name.to_owned())?,))?;
-        found(name, self.root.blocking_finish(&asked)?)
+        let Asked { call, request } = self.finding::<P>(name)?;
+        self.found(name, &call, self.root.blocking_exchange(&request)?)
     }
 
     /// Frees a name. False if nothing was published by it.
@@ -397,8 +476,8 @@ impl Manager {
     ///
     /// See [`blocking_find`](Self::blocking_find).
     pub fn unpublish(&self, name: &str) -> impl Future<Output = Result<bool>> + Send + use<'_> {
-        let asked = Raw::of(&name.to_owned()).and_then(|key| self.root.ours("remove", &(key,)));
-        async move { Ok(self.root.finish::<Option<Blob>>(asked?).await?.is_some()) }
+        let asked = attempt(|| self.unpublishing(name));
+        async move { self.root.finish(asked?).await }
     }
 
     /// As [`unpublish`](Self::unpublish), for code outside async: blocks this thread.
@@ -411,8 +490,7 @@ impl Manager {
     ///
     /// See [`blocking_find`](Self::blocking_find).
     pub fn blocking_unpublish(&self, name: &str) -> Result<bool> {
-        let asked = self.root.ours("remove", &(Raw::of(&name.to_owned())?,))?;
-        Ok(self.root.blocking_finish::<Option<Blob>>(&asked)?.is_some())
+        self.root.blocking_finish(&self.unpublishing(name)?)
     }
 
     /// The number of the process that it runs in: this one's if it [serves](ManagerBuilder::serve) here. Nothing for a copy that has come from another process.
@@ -468,6 +546,45 @@ impl Manager {
         }
     }
 
+    /// Over a network the server has the door, and publishes by the number.
+    fn publishing<P: Payload>(&self, name: &str, proxy: &P) -> Result<Asked> {
+        if !self.root.is_lent() {
+            return self.root.ours("insert_new", &published(name, proxy)?);
+        }
+        let object = Reference::number_of(proxy)?;
+        let what = What::Publish { name: name.to_owned(), kind: type_name::<P>().to_owned() };
+        Self::about("publish", object, what)
+    }
+
+    fn finding<P: Payload>(&self, name: &str) -> Result<Asked> {
+        if !self.root.is_lent() {
+            return self.root.ours("get", &(Raw::of(&name.to_owned())?,));
+        }
+        let what = What::Find { name: name.to_owned(), kind: type_name::<P>().to_owned() };
+        Self::about("find", DIRECTORY, what)
+    }
+
+    fn found<P: Payload>(&self, name: &str, call: &Call, answer: Answer) -> Result<Option<P>> {
+        if !self.root.is_lent() {
+            return found(name, call.value(answer)?);
+        }
+        match call.made(answer) {
+            Ok(made) => self.root.to_made(made).into_proxy().map(Some),
+            Err(Error::Refused { why: Refusal::UnknownObject, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unpublishing(&self, name: &str) -> Result<Asked> {
+        Self::about("unpublish", DIRECTORY, What::Unpublish { name: name.to_owned() })
+    }
+
+    fn about(name: &'static str, object: u64, what: What) -> Result<Asked> {
+        let call = Call::of(name, object, &())?;
+        let request = Request::Ask(Ask { object, what, arguments: call.arguments() });
+        Ok(Asked { call, request })
+    }
+
     fn end(&self) -> Result<(Call, Request)> {
         let call = Call::named("shutdown", DIRECTORY, &())?;
         let request = self.root.ask(What::End, &call);
@@ -507,8 +624,7 @@ impl Manager {
     }
 
     fn proxy<T>(&self, call: &Call, answer: Answer) -> Result<Proxy<T>> {
-        let (object, door) = call.made(answer)?;
-        Ok(Proxy::new(self.root.to_made(object, door)))
+        Ok(Proxy::new(self.root.to_made(call.made(answer)?)))
     }
 }
 
@@ -550,6 +666,6 @@ impl<'de> Deserialize<'de> for Manager {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut root = Reference::deserialize(deserializer)?;
         root.object = DIRECTORY;
-        Ok(Self { root, owner: None })
+        Ok(Self { root, owner: None, address: None })
     }
 }

@@ -11,14 +11,16 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Notify, watch};
 
+use super::blob::{Blob, Raw};
 use super::exposed::{Part, Registry};
-use super::message::{Answer, Door, Entrance, Refusal, Visitor};
-use super::served;
+use super::guests::Guests;
+use super::message::{Answer, Door, Entrance, Refusal};
+use super::served::{self, Table};
 use super::session::{ServerLine, Session};
-use crate::channel::{Listener, Nothing, one_way};
+use crate::channel::{Address, Connection, Listener, Nothing, one_way};
 use crate::error::{Error, Result};
 use crate::os;
-use crate::task::{Object, capture_panics};
+use crate::task::{Held, Object, Wait, capture_panics};
 
 /// The object that is there from the start: what was published, by name.
 pub(super) const DIRECTORY: u64 = 0;
@@ -28,6 +30,9 @@ const DROPPER_IDLE: Duration = Duration::from_millis(20);
 
 /// How long the end waits for calls that are under way.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the server waits where it could not accept.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// What whoever connects is told: which server it is, and a door to it.
 pub(super) type Welcome = (u128, Door);
@@ -41,6 +46,7 @@ pub(super) struct Server {
     /// A session has ended.
     left: Condvar,
     most_sessions: usize,
+    guests: Guests,
     /// The thread that serves drives it; those of sessions wait in it.
     runtime: Handle,
     stopped: Notify,
@@ -59,7 +65,7 @@ pub(super) struct Ready {
     runtime: Runtime,
     entrance: Entrance,
     door: Option<Door>,
-    listener: Option<Listener>,
+    listener: Option<(Listener, bool)>,
 }
 
 /// The types of this crate that every manager serves.
@@ -74,7 +80,11 @@ impl Ready {
     /// # Errors
     ///
     /// [`Error::Start`], [`Error::Connection`]: there is no descriptor or thread left.
-    pub(super) fn new(registry: Registry, most_sessions: usize, listener: Option<Listener>) -> Result<Self> {
+    pub(super) fn new(
+        registry: Registry,
+        most_sessions: usize,
+        listener: Option<(Listener, bool)>,
+    ) -> Result<Self> {
         capture_panics();
         let failed = |cause| Error::start("start the manager's runtime", cause);
         let runtime = Builder::new_current_thread()
@@ -93,6 +103,7 @@ impl Ready {
             sessions: Mutex::default(),
             left: Condvar::new(),
             most_sessions,
+            guests: Guests::default(),
             runtime: runtime.handle().clone(),
             stopped: Notify::new(),
             ended: watch::Sender::new(false),
@@ -103,18 +114,23 @@ impl Ready {
     }
 
     /// What its owner needs, once.
-    pub(super) fn welcome(&mut self) -> Welcome {
-        (self.server.id, self.door.take().expect("there is one owner"))
+    pub(super) fn welcome(&mut self) -> (Welcome, Option<Address>) {
+        let address = self.listener.as_ref().map(|(listener, _)| listener.address().clone());
+        ((self.server.id, self.door.take().expect("there is one owner")), address)
     }
 
     /// Serves until the last copy of its door is closed, or somebody ends it.
     pub(super) fn serve(self) -> Result<()> {
         let Self { server, runtime, entrance, door, listener } = self;
         drop(door);
-        if let Some(listener) = listener {
-            let (guests, door) = one_way()?;
-            runtime.spawn(Arc::clone(&server).attend(guests, None));
-            runtime.spawn(welcome_all(listener, server.id, door));
+        match listener {
+            Some((listener, true)) => drop(runtime.spawn(Arc::clone(&server).admit_all(listener))),
+            Some((listener, false)) => {
+                let (visitors, door) = one_way()?;
+                runtime.spawn(Arc::clone(&server).attend(visitors, None));
+                runtime.spawn(welcome_all(listener, server.id, door));
+            }
+            None => {}
         }
         runtime.block_on(async {
             tokio::select! {
@@ -131,14 +147,74 @@ impl Ready {
 
 /// Gives a door to each process that connects.
 async fn welcome_all(listener: Listener, server: u128, door: Door) {
-    while let Ok(guest) = listener.accept::<Welcome, Nothing>().await {
+    loop {
+        let Some(guest) = next::<Welcome, Nothing>(&listener).await else { continue };
         let Ok(door) = door.try_clone() else { continue };
         // Whoever has left already needs none.
         let _left = guest.try_send(&(server, door));
     }
 }
 
+/// The next who connects; nothing if somebody has failed to.
+async fn next<A, B>(listener: &Listener) -> Option<Connection<A, B>> {
+    match listener.accept().await {
+        Ok(connection) => Some(connection),
+        Err(Error::Connection { .. }) => {
+            // There is no descriptor left, most likely, and nobody tells when there is one.
+            let never = std::future::pending::<()>();
+            let _over = tokio::time::timeout(AGAIN, never).await;
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 impl Server {
+    pub(super) fn id(&self) -> u128 {
+        self.id
+    }
+
+    pub(super) fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
+    /// Lets in whoever knows the key.
+    async fn admit_all(self: Arc<Self>, listener: Listener) {
+        loop {
+            if let Some(line) = next(&listener).await {
+                self.admit(Session::remote(Arc::clone(&self), line));
+            }
+        }
+    }
+
+    /// What is published by a name.
+    pub(super) fn published(&self, name: &str, wait: Wait<'_>) -> Option<Blob> {
+        let object = self.directory();
+        let table = object.downcast_ref::<Held<Table>>()?.together(wait)?;
+        table.find(&name_of(name)?).cloned()
+    }
+
+    /// False if the name is taken.
+    pub(super) fn publish(&self, name: &str, entry: Blob, wait: Wait<'_>) -> bool {
+        let object = self.directory();
+        let table = object.downcast_ref::<Held<Table>>().and_then(|table| table.alone(wait));
+        let (Some(mut table), Some(name)) = (table, name_of(name)) else { return false };
+        table.insert_new(name, entry)
+    }
+
+    pub(super) fn unpublish(&self, name: &str, wait: Wait<'_>) -> bool {
+        let object = self.directory();
+        let table = object.downcast_ref::<Held<Table>>().and_then(|table| table.alone(wait));
+        let (Some(mut table), Some(name)) = (table, name_of(name)) else { return false };
+        table.remove(name).is_some()
+    }
+
+    /// What was published; nothing at the end.
+    fn directory(&self) -> Object {
+        let objects = self.objects();
+        objects.get(&DIRECTORY).map_or_else(|| Arc::new(()) as Object, |entry| Arc::clone(&entry.object))
+    }
+
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
@@ -187,7 +263,7 @@ impl Server {
     async fn receive(self: &Arc<Self>, entrance: &Entrance) {
         loop {
             match entrance.recv().await {
-                Ok(visitor) => self.admit(visitor),
+                Ok(visitor) => self.admit(Session::new(Arc::clone(self), visitor)),
                 // Somebody has sent what is no visitor.
                 Err(Error::DecodeMessage { .. } | Error::MessageTooLarge { .. }) => {}
                 Err(_) => return,
@@ -195,9 +271,8 @@ impl Server {
         }
     }
 
-    fn admit(self: &Arc<Self>, visitor: Visitor) {
+    fn admit(self: &Arc<Self>, session: Session) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let session = Session::new(Arc::clone(self), visitor);
         let line = Arc::clone(session.line());
         {
             let mut sessions = self.sessions();
@@ -243,6 +318,11 @@ impl Server {
     fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Arc<ServerLine>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A name as it is published.
+fn name_of(name: &str) -> Option<Raw> {
+    Raw::of(&name.to_owned()).ok()
 }
 
 /// Answers the request that is sure to come.

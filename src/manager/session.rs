@@ -12,7 +12,9 @@ use std::task::Poll;
 
 use super::blob::{Blob, Raw};
 use super::exposed::Part;
+use super::lines::Lines;
 use super::message::{Answer, Ask, PROTOCOL, Refusal, Request, Visitor, What};
+use super::reference::Reference;
 use super::server::{Server, ours};
 use crate::channel::Connection;
 use crate::error::Error;
@@ -59,7 +61,10 @@ pub(super) struct Session {
     line: Arc<ServerLine>,
     /// The caller runs this very program.
     is_ours: bool,
-    is_same_version: bool,
+    is_same_version: Cell<bool>,
+    /// Over a network: whose line it is, once it has said so.
+    client: Cell<Option<u128>>,
+    is_remote: bool,
     /// It has asked for the end of the server.
     ends: Cell<bool>,
     methods: RefCell<HashMap<(i64, u64), MethodRef>>,
@@ -72,7 +77,23 @@ impl Session {
             server,
             line: Arc::new(line),
             is_ours: image == Image::of_this_process().identity(),
-            is_same_version: protocol == PROTOCOL,
+            is_same_version: Cell::new(protocol == PROTOCOL),
+            client: Cell::new(None),
+            is_remote: false,
+            ends: Cell::new(false),
+            methods: RefCell::default(),
+        }
+    }
+
+    /// One over a network, which has to say hello.
+    pub(super) fn remote(server: Arc<Server>, line: ServerLine) -> Self {
+        Self {
+            server,
+            line: Arc::new(line),
+            is_ours: false,
+            is_same_version: Cell::new(false),
+            client: Cell::new(None),
+            is_remote: true,
             ends: Cell::new(false),
             methods: RefCell::default(),
         }
@@ -90,6 +111,13 @@ impl Session {
                 Ok(Request::Release(number)) => {
                     // Its drop may be the program's own.
                     let _panicked = caught(|| KEPT.with_borrow_mut(|kept| kept.remove(&number)));
+                    continue;
+                }
+                Ok(Request::Hello { protocol, client, first }) => self.greet(protocol, client, first),
+                Ok(Request::Forget(object)) => {
+                    if let Some(client) = self.client.get() {
+                        self.server.guests().forget(client, object);
+                    }
                     continue;
                 }
                 Err(Error::DecodeMessage { cause }) => Answer::Failed(Failure::Decode(cause)),
@@ -111,6 +139,22 @@ impl Session {
             }
         }
         let _panicked = caught(|| drop(KEPT.take()));
+        if let Some(client) = self.client.take() {
+            self.server.guests().leave(client);
+        }
+    }
+
+    /// Takes note of whose line it is.
+    fn greet(&self, protocol: u32, client: u128, first: bool) -> Answer {
+        if protocol != PROTOCOL {
+            return Answer::Refused(Refusal::OtherVersion);
+        }
+        if !self.is_remote || self.client.get().is_some() || !self.server.guests().enter(client, first) {
+            return Answer::Refused(Refusal::NotAllowed);
+        }
+        self.is_same_version.set(true);
+        self.client.set(Some(client));
+        Answer::Welcome { server: self.server.id() }
     }
 
     /// Sends an answer; false if nobody hears it.
@@ -141,7 +185,7 @@ impl Session {
     }
 
     fn answer(&self, ask: Ask) -> Answer {
-        if !self.is_same_version {
+        if !self.is_same_version.get() {
             return Answer::Refused(Refusal::OtherVersion);
         }
         let Ask { object, what, arguments } = ask;
@@ -158,6 +202,10 @@ impl Session {
             What::MakeOurs { name } => self.make_by_name(ours().find(&name), None, arguments),
             What::CallNamed { name, types } => self.call_by_name(object, &name, Some(types), arguments),
             What::CallOurs { name } => self.call_by_name(object, &name, None, arguments),
+            What::Find { name, kind } => self.find(&name, &kind),
+            What::Publish { name, kind } => self.publish(object, &name, kind),
+            What::Unpublish { name } => self.unpublish(&name),
+            What::End if self.is_remote => Err(Refusal::NotAllowed),
             What::End => {
                 // Once it was told that it is so.
                 self.ends.set(true);
@@ -206,6 +254,7 @@ impl Session {
         types: Option<u64>,
         arguments: Blob,
     ) -> Result<Answer, Refusal> {
+        self.may_use(object)?;
         let (object, part) = self.server.object(object)?;
         let method = part.ok_or(Refusal::UnknownMethod)?.method(name, types)?;
         Ok(self.call(method, object, arguments))
@@ -219,10 +268,54 @@ impl Session {
     fn make(&self, maker: MakerRef, part: Option<Arc<Part>>, arguments: Blob) -> Answer {
         let Blob { bytes, mut handles } = arguments;
         match maker.call(&bytes.0, &mut handles) {
-            Ok(object) => self.server.add(object, part),
+            Ok(object) => self.lent(self.server.add(object, part)),
             Err(Unmade::Failed(failure)) => Answer::Failed(failure),
             Err(Unmade::Refused(cause)) => Answer::NotCreated(cause),
         }
+    }
+
+    /// Whoever comes over a network calls what was lent to it, and no number that it guesses.
+    fn may_use(&self, object: u64) -> Result<(), Refusal> {
+        match self.client.get() {
+            Some(client) if !self.server.guests().uses(client, object) => Err(Refusal::UnknownObject),
+            _ => Ok(()),
+        }
+    }
+
+    /// Over a network the server keeps the door.
+    fn lent(&self, made: Answer) -> Answer {
+        match (self.client.get(), made) {
+            (Some(client), Answer::Made { object, door }) => {
+                self.server.guests().lease(client, object, door);
+                Answer::Lent { object }
+            }
+            (_, made) => made,
+        }
+    }
+
+    /// Lends what is published; a client on this machine looks for itself.
+    fn find(&self, name: &str, kind: &str) -> Result<Answer, Refusal> {
+        let entry = self.server.published(name, &|future| self.wait(future)).ok_or(Refusal::UnknownObject)?;
+        let (known, proxy) = entry.open::<(String, Blob)>().map_err(|_| Refusal::WrongTypes)?;
+        if known != kind {
+            return Err(Refusal::WrongTypes);
+        }
+        let reference = proxy.open::<Reference>().map_err(|_| Refusal::WrongTypes)?;
+        let door = reference.door().and_then(|door| door.try_clone().ok()).ok_or(Refusal::Busy)?;
+        Ok(self.lent(Answer::Made { object: reference.object, door }))
+    }
+
+    fn publish(&self, object: u64, name: &str, kind: String) -> Result<Answer, Refusal> {
+        let client = self.client.get().ok_or(Refusal::NotAllowed)?;
+        let door = self.server.guests().door(client, object).ok_or(Refusal::UnknownObject)?;
+        let reference = Reference::new(Lines::to(self.server.id()), door, object);
+        let entry = Blob::of(&reference).and_then(|proxy| Blob::of(&(kind, proxy)));
+        let entry = entry.map_err(|_| Refusal::Busy)?;
+        Ok(told(self.server.publish(name, entry, &|future| self.wait(future))))
+    }
+
+    fn unpublish(&self, name: &str) -> Result<Answer, Refusal> {
+        Ok(told(self.server.unpublish(name, &|future| self.wait(future))))
     }
 
     fn call(&self, method: MethodRef, object: Object, arguments: Blob) -> Answer {
@@ -255,4 +348,8 @@ impl Session {
             }
         })
     }
+}
+
+fn told(done: bool) -> Answer {
+    Blob::of(&done).map_or(Answer::Refused(Refusal::Busy), Answer::Value)
 }

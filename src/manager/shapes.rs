@@ -182,13 +182,11 @@ impl Manager {
 
     async fn finish_ours(&self, asked: Asked) -> Result<Reference> {
         let Asked { call, request } = asked;
-        let (object, door) = call.made(self.root.exchange(request).await?)?;
-        Ok(self.root.to_made(object, door))
+        Ok(self.root.to_made(call.made(self.root.exchange(request).await?)?))
     }
 
     fn blocking_finish_ours(&self, asked: &Asked) -> Result<Reference> {
-        let (object, door) = asked.call.made(self.root.blocking_exchange(&asked.request)?)?;
-        Ok(self.root.to_made(object, door))
+        Ok(self.root.to_made(asked.call.made(self.root.blocking_exchange(&asked.request)?)?))
     }
 }
 

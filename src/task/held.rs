@@ -25,7 +25,7 @@ impl<T> Held<T> {
     }
 
     /// Waits until nobody else has it.
-    pub(super) fn alone(&self, wait: Wait<'_>) -> Option<impl DerefMut<Target = T>> {
+    pub(crate) fn alone(&self, wait: Wait<'_>) -> Option<impl DerefMut<Target = T>> {
         let guard = match self.0.try_write() {
             Ok(guard) => guard,
             Err(_) => wait_for(wait, self.0.write())?,
@@ -34,7 +34,7 @@ impl<T> Held<T> {
     }
 
     /// Waits until nobody has it alone.
-    pub(super) fn together(&self, wait: Wait<'_>) -> Option<impl Deref<Target = T>>
+    pub(crate) fn together(&self, wait: Wait<'_>) -> Option<impl Deref<Target = T>>
     where
         T: Sync,
     {

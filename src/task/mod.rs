@@ -24,7 +24,7 @@ pub(crate) use entry::{
     InitializerRef, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker, resolve_method,
     types_fingerprint,
 };
-pub(crate) use held::{Object, object};
+pub(crate) use held::{Object, Wait, object};
 pub(crate) use initializer::{Setup, State};
 pub(crate) use label::{Label, task_name};
 pub(crate) use panics::{capture_panics, caught, panic_text, print_panics};

@@ -37,7 +37,7 @@ impl Table {
         self.find(&key).cloned()
     }
 
-    fn find(&self, key: &Raw) -> Option<&Blob> {
+    pub(crate) fn find(&self, key: &Raw) -> Option<&Blob> {
         let place = self.places.get(key)?;
         self.entries.get(place).map(|(_, value)| value)
     }
@@ -60,7 +60,7 @@ impl Table {
     }
 
     /// False if the key is there already.
-    fn insert_new(&mut self, key: Raw, value: Blob) -> bool {
+    pub(crate) fn insert_new(&mut self, key: Raw, value: Blob) -> bool {
         !self.places.contains_key(&key) && self.insert(key, value).is_none()
     }
 
@@ -78,7 +78,7 @@ impl Table {
         }
     }
 
-    fn remove(&mut self, key: Raw) -> Option<Blob> {
+    pub(crate) fn remove(&mut self, key: Raw) -> Option<Blob> {
         let place = self.places.remove(&key)?;
         self.entries.remove(&place).map(|(_, value)| value)
     }
