@@ -152,6 +152,26 @@ fn shared_counter_counts_for_all_workers() {
 }
 
 // C226
+#[cfg(feature = "net")]
+#[test]
+fn remote_manager_is_used_from_another_terminal() {
+    let key = std::env::temp_dir().join(format!("multiprocess-key-{}", std::process::id()));
+    let key = key.to_str().expect("it is text");
+    let mut serve = example("remote_manager");
+    let serve = serve.args(["serve", "127.0.0.1:0", key]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut serve = serve.spawn().expect("it starts");
+    let mut said = BufReader::new(serve.stdout.take().expect("it was piped")).lines();
+    let said = said.next().expect("it speaks").expect("it is text");
+    let address = said.strip_prefix("listening at tcp:").and_then(|said| said.split(';').next());
+    let address = address.expect("it says where");
+    assert_eq!(lines_of("remote_manager", &["sign", address, key, "you"]), ["visit 1", "guests: you"]);
+    assert_eq!(lines_of("remote_manager", &["sign", address, key, "me"]), ["visit 2", "guests: you, me"]);
+    drop(serve.stdin.take());
+    assert!(serve.wait().expect("it ends").success());
+    fs::remove_file(key).expect("it was written");
+}
+
+// C226
 #[test]
 fn job_board_coordinates_several_programs() {
     let lines = lines_of("job_board", &[]);

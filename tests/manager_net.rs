@@ -32,7 +32,7 @@ impl Watched {
     }
 
     fn look(&self) -> u32 {
-        7
+        if self.0.is_empty() { 0 } else { 7 }
     }
 
     async fn wait_for_ever(&mut self) {

@@ -476,7 +476,7 @@ impl Manager {
     ///
     /// See [`blocking_find`](Self::blocking_find).
     pub fn unpublish(&self, name: &str) -> impl Future<Output = Result<bool>> + Send + use<'_> {
-        let asked = attempt(|| self.unpublishing(name));
+        let asked = attempt(|| Self::unpublishing(name));
         async move { self.root.finish(asked?).await }
     }
 
@@ -490,7 +490,7 @@ impl Manager {
     ///
     /// See [`blocking_find`](Self::blocking_find).
     pub fn blocking_unpublish(&self, name: &str) -> Result<bool> {
-        self.root.blocking_finish(&self.unpublishing(name)?)
+        self.root.blocking_finish(&Self::unpublishing(name)?)
     }
 
     /// The number of the process that it runs in: this one's if it [serves](ManagerBuilder::serve) here. Nothing for a copy that has come from another process.
@@ -575,7 +575,7 @@ impl Manager {
         }
     }
 
-    fn unpublishing(&self, name: &str) -> Result<Asked> {
+    fn unpublishing(name: &str) -> Result<Asked> {
         Self::about("unpublish", DIRECTORY, What::Unpublish { name: name.to_owned() })
     }
 

@@ -204,7 +204,7 @@ impl Session {
             What::CallOurs { name } => self.call_by_name(object, &name, None, arguments),
             What::Find { name, kind } => self.find(&name, &kind),
             What::Publish { name, kind } => self.publish(object, &name, kind),
-            What::Unpublish { name } => self.unpublish(&name),
+            What::Unpublish { name } => Ok(told(self.server.unpublish(&name, &|future| self.wait(future)))),
             What::End if self.is_remote => Err(Refusal::NotAllowed),
             What::End => {
                 // Once it was told that it is so.
@@ -312,10 +312,6 @@ impl Session {
         let entry = Blob::of(&reference).and_then(|proxy| Blob::of(&(kind, proxy)));
         let entry = entry.map_err(|_| Refusal::Busy)?;
         Ok(told(self.server.publish(name, entry, &|future| self.wait(future))))
-    }
-
-    fn unpublish(&self, name: &str) -> Result<Answer, Refusal> {
-        Ok(told(self.server.unpublish(name, &|future| self.wait(future))))
     }
 
     fn call(&self, method: MethodRef, object: Object, arguments: Blob) -> Answer {
