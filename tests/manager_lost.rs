@@ -19,7 +19,7 @@ const STARTS: &str = "a process can be started";
 
 /// How often a client is killed; more by the variable, as `.ci/stress` has it.
 fn rounds() -> u32 {
-    let asked = std::env::var("MULTIPROCESS_TEST_ROUNDS").ok();
+    let asked = std::env::var("MULTIPROCESS_TEST_MANAGER_ROUNDS").ok();
     asked.and_then(|rounds| rounds.parse().ok()).unwrap_or(100)
 }
 

@@ -333,7 +333,10 @@ pub(super) fn conjure<F: Copy>() -> F {
 
 #[cfg(test)]
 mod tests {
-    use super::{ANCHOR, Entry, MAGIC, Task, resolve, resolve_initializer};
+    use super::{
+        ANCHOR, Entry, MAGIC, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker,
+        resolve_method,
+    };
     use crate::wire::{Initializer, decode, encode};
 
     fn add(a: u32, b: u32) -> u32 {
@@ -360,6 +363,18 @@ mod tests {
         assert!(resolve(offset, fingerprint ^ 1).is_err());
         let reference = Initializer { offset, fingerprint };
         assert!(resolve_initializer(&reference).is_err(), "a task is no initializer");
+    }
+
+    #[test]
+    fn methods_and_makers_are_found_by_their_own_references_alone() {
+        let (task, types) = Task::of(add).reference();
+        let method = MethodRef::of::<_, Vec<u8>, _, _>(Vec::push).reference();
+        let maker = MakerRef::of(Vec::<u8>::new).reference();
+        assert!(resolve_method(method.0, method.1).is_ok() && resolve_maker(maker.0, maker.1).is_ok());
+        assert!(resolve_method(task, types).is_err() && resolve_maker(task, types).is_err());
+        assert!(resolve(method.0, method.1).is_err() && resolve_maker(method.0, method.1).is_err());
+        assert!(resolve(maker.0, maker.1).is_err() && resolve_method(maker.0, maker.1).is_err());
+        assert!(resolve_method(method.0, method.1 ^ 1).is_err());
     }
 
     #[test]
