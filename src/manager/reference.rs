@@ -159,13 +159,25 @@ pub(super) fn attempt(ask: impl FnOnce() -> Result<Asked>) -> Result<Asked> {
 }
 
 pub(super) async fn talk(line: &Line, request: &Request) -> Result<Answer> {
-    line.send(request).await.map_err(lost)?;
-    line.recv().await.map_err(lost)
+    match line.send(request).await.map_err(lost) {
+        Ok(()) => line.recv().await.map_err(lost),
+        Err(error) => last_word(line, error),
+    }
 }
 
 pub(super) fn blocking_talk(line: &Line, request: &Request) -> Result<Answer> {
-    line.blocking_send(request).map_err(lost)?;
-    line.blocking_recv().map_err(lost)
+    match line.blocking_send(request).map_err(lost) {
+        Ok(()) => line.blocking_recv().map_err(lost),
+        Err(error) => last_word(line, error),
+    }
+}
+
+/// A server that has no room says so and hangs up, perhaps before it was asked anything.
+fn last_word(line: &Line, error: Error) -> Result<Answer> {
+    match line.try_recv() {
+        Ok(Some(answer)) if matches!(error, Error::Disconnected) => Ok(answer),
+        _ => Err(error),
+    }
 }
 
 /// A line over a network ends in many ways, which are all one to whoever calls.
