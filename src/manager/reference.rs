@@ -77,6 +77,10 @@ impl Reference {
     }
 
     /// The door, where there is one.
+    #[cfg_attr(
+        not(feature = "net"),
+        expect(clippy::unnecessary_wraps, reason = "over a network there is none")
+    )]
     pub(super) fn door(&self) -> Option<&Door> {
         match &self.way {
             Way::Door(door) => Some(door),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::lines::Lines;
-use super::message::{Answer, Line, PROTOCOL, Request};
+use super::message::{Answer, Line, PROTOCOL, Refusal, Request};
 use super::reference::lost;
 use crate::channel::{Address, AuthKey, Client};
 use crate::error::{Error, Result};
@@ -57,7 +57,9 @@ impl Route {
         match greeted(&self.address, &self.key, self.client, false).await {
             Ok((line, greeting)) if greeting == server => Ok(line),
             // Another one listens there now, which has nothing of ours, or nobody does.
-            Ok(_) | Err(Error::Authentication { .. } | Error::Refused { .. }) => Err(Error::Disconnected),
+            Ok(_) | Err(Error::Authentication { .. } | Error::Refused { why: Refusal::NotAllowed, .. }) => {
+                Err(Error::Disconnected)
+            }
             Err(error) => Err(lost(error)),
         }
     }
