@@ -259,6 +259,68 @@ pub enum Error {
         #[source]
         cause: Arc<io::Error>,
     },
+    /// Shared memory with a name could not be made, opened or unlinked: the cause is of the kind `AlreadyExists`, `NotFound`, `InvalidInput` and so on. Python:
+    /// `FileExistsError`, `FileNotFoundError`.
+    #[error("cannot {step} shared memory with the name {name:?}")]
+    Named {
+        /// What was being done.
+        step: &'static str,
+        /// The name.
+        name: String,
+        /// What stands against it.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// An item of a list has no room for such a value. Python: `ValueError`.
+    #[error("a value of {size} bytes does not fit into an item of {room}")]
+    ItemTooLarge {
+        /// The bytes of the value.
+        size: usize,
+        /// The bytes that the item was made with, rounded up.
+        room: usize,
+    },
+    /// What stands in a shared list is no value: a process has written there past this crate.
+    #[error("item {index} of the shared list is garbled")]
+    Garbled {
+        /// Which item.
+        index: usize,
+    },
+    /// A value that was to be shared could not be encoded.
+    #[error("cannot encode a value to share it: {cause}")]
+    EncodeShared {
+        /// What the value's `Serialize` said.
+        cause: String,
+    },
+    /// What was shared is no such value.
+    #[error("cannot decode a shared value: {cause}")]
+    DecodeShared {
+        /// What was wrong with the bytes.
+        cause: String,
+    },
+    /// What was asked for does not lie within what there is. Python: `IndexError`.
+    #[error("{start}..{end} does not lie within the {length} that there are")]
+    OutOfRange {
+        /// The first element, or byte, that was asked for.
+        start: usize,
+        /// The one behind the last.
+        end: usize,
+        /// How many there are.
+        length: usize,
+    },
+    /// A slice is not as long as what it is to be copied to or from.
+    #[error("{given} elements were given where just {needed} are needed")]
+    WrongLength {
+        /// How many were given.
+        given: usize,
+        /// How many there must be.
+        needed: usize,
+    },
+    /// A guard of another lock was given.
+    #[error("the guard is of another lock than the one that this is guarded by")]
+    OtherLock,
+    /// There is another guard of it already, so that there would be two references to the same.
+    #[error("it is held by another guard already")]
+    Held,
     /// The process that held it has ended without giving it back, so that what it guards may be half done: an [`OwnerDied`](crate::OwnerDied) that was
     /// passed on.
     #[error("the process that held it has ended without giving it back")]
@@ -327,6 +389,10 @@ impl Error {
 
     pub(crate) fn shared(what: &'static str, cause: io::Error) -> Self {
         Self::Shared { what, cause: Arc::new(cause) }
+    }
+
+    pub(crate) fn named(step: &'static str, name: &str, cause: impl Into<io::Error>) -> Self {
+        Self::Named { step, name: name.to_owned(), cause: Arc::new(cause.into()) }
     }
 
     pub(crate) fn connection(step: &'static str, cause: io::Error) -> Self {

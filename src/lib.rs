@@ -14,12 +14,34 @@ mod os;
 mod pool;
 mod process;
 mod queue;
+mod shared;
 mod sync;
 mod task;
 mod wait;
 mod wire;
 pub mod worker;
 
+/// For types of your own in shared memory: [`Pod`](bytemuck::Pod), [`Zeroable`](bytemuck::Zeroable), and with the feature `derive` their derives.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::RawValue;
+/// use multiprocess::bytemuck::{Pod, Zeroable};
+///
+/// #[derive(Clone, Copy, Pod, Zeroable)]
+/// #[bytemuck(crate = "multiprocess::bytemuck")]
+/// #[repr(C)]
+/// struct Point {
+///     x: f32,
+///     y: f32,
+/// }
+///
+/// let point = RawValue::new(Point { x: 1.0, y: 2.0 })?;
+/// assert_eq!(point.get().y, 2.0);
+/// # Ok::<(), multiprocess::Error>(())
+/// ```
+pub use bytemuck;
 #[cfg(feature = "net")]
 pub use channel::AuthKey;
 pub use channel::{
@@ -42,6 +64,10 @@ pub use process::{
     cpu_count, current_process, parent_process,
 };
 pub use queue::{Item, JoinableQueue, Queue, SimpleQueue};
+pub use shared::{
+    Array, ArrayGuard, Integer, ListItem, RawArray, RawArrayIter, RawValue, ShareableList, Shared,
+    SharedMemory, SharedMemoryManager, Value, ValueGuard,
+};
 pub use sync::{
     Acquired, Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, LockGuard, OwnerDied,
     Permit, RLock, RLockGuard, Semaphore,

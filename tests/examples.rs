@@ -388,6 +388,42 @@ fn threads_vs_processes_prints_all_rows_and_draws_both_charts() {
     assert!(pixels.len() > 10_000, "a white picture has {} bytes", pixels.len());
 }
 
+#[test]
+fn shared_histogram_counts_every_digit_once() {
+    let lines = lines_of("shared_histogram", &["200"]);
+    assert_eq!(lines[0], "2^0 to 2^199 have 6091 digits, the longest 60");
+    let counts =
+        lines[1..].iter().map(|line| line.split_whitespace().nth(1).and_then(|count| count.parse().ok()));
+    let counts: Vec<u64> = counts.map(|count| count.expect("a digit and a count")).collect();
+    assert_eq!((counts.len(), counts.iter().sum::<u64>()), (10, 6091), "{lines:?}");
+}
+
+#[test]
+fn mandelbrot_fills_every_row_of_its_picture() {
+    let folder = Tree::empty("mandelbrot");
+    fs::create_dir_all(&folder.0).expect("a directory can be made");
+    let path = folder.0.join("picture.png");
+    let lines = lines_of("mandelbrot", &[path.to_str().expect("it is text"), "120"]);
+    assert!(lines[0].starts_with("90 rows by ") && lines[1].starts_with("120 x 90 pixels in "), "{lines:?}");
+    let file = BufReader::new(fs::File::open(&path).expect("it is written"));
+    let mut reader = png::Decoder::new(file).read_info().expect("it is a picture");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("it is small")];
+    reader.next_frame(&mut pixels).expect("it is whole");
+    let pixel = |x: usize, y: usize| &pixels[(y * 120 + x) * 4..][..4];
+    assert!(pixels.chunks(4).all(|pixel| pixel[3] == 255), "no pixel was left out");
+    assert_eq!(pixel(85, 45), [0, 0, 0, 255], "the middle of the set is black");
+    assert!(pixels.chunks(4).collect::<std::collections::BTreeSet<_>>().len() > 100, "it has many colours");
+    assert!((0..45).all(|y| (0..120).all(|x| pixel(x, y) == pixel(x, 89 - y))), "it is symmetrical");
+}
+
+#[test]
+fn broadcast_finds_the_same_either_way() {
+    let lines = lines_of("broadcast", &["1000", "5"]);
+    assert!(lines[0].starts_with("5 calls with a table of 1000 words each: "), "{lines:?}");
+    assert!(lines[1].starts_with("with the table sent once, in "), "{lines:?}");
+    assert_eq!(lines[2], format!("the sum of all is {}", (0..5).map(|n| 10 * n + 45).sum::<u64>()));
+}
+
 /// An example that goes on until it is told to end.
 struct Running {
     child: Child,

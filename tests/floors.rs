@@ -12,6 +12,7 @@ const FLOORS: [(&str, u32); 16] = [
     ("sync", 3),
     ("channel", 3),
     ("queue", 4),
+    ("shared", 4),
     ("worker", 4),
     ("backend", 5),
     ("dispatch", 6),

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, future};
 use multiprocess::{
-    Error, Handle, JoinableQueue, Kind, Process, Queue, Result, SimpleQueue, blocking_wait, wait,
+    Array, Error, Handle, JoinableQueue, Kind, Process, Queue, RawValue, Result, Shared, SharedMemory,
+    SimpleQueue, blocking_wait, wait,
 };
 use serde::{Deserialize, Serialize};
 use support::odd::{Habit, Odd};
@@ -38,6 +39,7 @@ on_both!(
     large_items_come_whole,
     handles_go_through_a_queue,
     a_queue_goes_through_a_queue_and_inside_of_values,
+    what_processes_share_goes_through_a_queue,
     many_put_and_many_take_and_each_item_comes_once,
 );
 
@@ -358,6 +360,61 @@ async fn handles_go_through_a_queue<K: Kind>() {
     }
     putting.await.expect(RUNS);
     end(pool).await;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Common {
+    count: RawValue<u64>,
+    table: Shared<Vec<u64>>,
+    sums: Array<u64>,
+    memory: SharedMemory,
+}
+
+async fn what_processes_share_goes_through_a_queue<K: Kind>() {
+    let (pool, queue) = (pool::<K>(1), queue::<Common>());
+    let common = Common {
+        count: RawValue::new(0).expect("there is memory"),
+        table: Shared::new(&vec![1, 2, 3]).expect("there is memory"),
+        sums: Array::zeroed(1).expect("there is memory"),
+        memory: SharedMemory::create(8).expect("there is memory"),
+    };
+    queue.put(&common).await.expect(RUNS);
+    let work = |queue: Queue<Common>| {
+        let common = queue.blocking_get().expect(RUNS);
+        let table = common.table.get().expect("it is a list of numbers");
+        common.count.set(table.len() as u64);
+        common.sums.blocking_lock().expect("nobody has died with it")[0] = table.iter().sum();
+        common.memory.write(0, &[7; 8]).expect("there is room");
+    };
+    pool.apply(work, (queue,)).await.expect(RUNS);
+    let sum = common.sums.lock().await.expect("nobody has died with it")[0];
+    assert_eq!((common.count.get(), sum), (3, 6));
+    let mut bytes = [0; 8];
+    common.memory.read(0, &mut bytes).expect("they are there");
+    assert_eq!(bytes, [7; 8]);
+    end(pool).await;
+}
+
+#[test]
+fn items_with_handles_wait_for_room_of_their_own() {
+    let queue = queue::<(u32, Option<Handle<File>>)>();
+    let file = File::open("/dev/null").expect("it is there");
+    let item = |number| {
+        let copy = file.try_clone().expect("there are descriptors left");
+        (number, Some(Handle::new(copy)))
+    };
+    let mut put = 0;
+    while queue.try_put(item(put)).is_ok() {
+        put += 1;
+    }
+    assert!(put >= 100, "{put} were put");
+    assert!(is_full(queue.try_put(item(put))) && !queue.is_full());
+    queue.try_put((put, None)).expect("there is room for any number of others");
+    for number in 0..=put {
+        let (own, file) = queue.try_get().expect(RUNS).expect("it was put");
+        assert_eq!((own, file.is_some()), (number, number < put));
+    }
+    queue.try_put(item(0)).expect("there is room again");
 }
 
 #[derive(Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::plan::Amount;
 use crate::report::Line;
 use crate::sample::{in_turns, timed};
 
-const MIB: usize = 64;
+pub(crate) const MIB: usize = 64;
 const ROUNDS: u32 = 10;
 
 pub(crate) fn large(amount: Amount) -> Line {
@@ -43,7 +43,7 @@ pub(crate) fn large(amount: Amount) -> Line {
 }
 
 /// One way: written by one side, read by the other.
-fn pass(from: &[u8], block: &mut [u8], to: &mut [u8]) {
+pub(crate) fn pass(from: &[u8], block: &mut [u8], to: &mut [u8]) {
     block.copy_from_slice(from);
     to.copy_from_slice(black_box(block));
 }

@@ -14,6 +14,7 @@ mod queue;
 mod report;
 mod roundtrip;
 mod sample;
+mod shared;
 mod speedup;
 mod start;
 mod sync;
@@ -27,6 +28,7 @@ type Case = (&'static str, fn(Amount) -> Line);
 const CASES: [Case; 22] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
+    ("value_inc_2p", shared::value),
     ("event_wakeup", sync::wakeup),
     ("queue_1p1c", queue::one_each),
     ("queue_2p2c", queue::two_each),
@@ -41,6 +43,8 @@ const CASES: [Case; 22] = [
     ("map_u64_chunk1", map::single_elements),
     ("cpu_speedup_2", speedup::two_workers),
     ("echo_64m", echo::large),
+    ("array_inplace_64m", shared::array),
+    ("broadcast_64m_100_tasks", shared::broadcast),
     ("spawn_1", start::one),
     ("spawn_16", start::sixteen),
     ("idle_worker_private_kib", memory::idle_worker),

@@ -142,7 +142,7 @@ impl<A, B> Connection<A, B> {
         Self { end, max, sending: Sending::default(), told_its_end: false, values: PhantomData }
     }
 
-    pub(super) fn with_defaults(fd: OwnedFd) -> Self {
+    pub(crate) fn with_defaults(fd: OwnedFd) -> Self {
         Self::new(fd, DEFAULT_MAX as u64)
     }
 

@@ -14,6 +14,9 @@ use crate::pool::{Kind, Pool, Sealed};
 
 /// Between threads these are the same: what processes share is shared by the threads in them too.
 pub use crate::queue::{Item, JoinableQueue, Queue, SimpleQueue};
+pub use crate::shared::{
+    Array, RawArray, RawValue, ShareableList, Shared, SharedMemory, SharedMemoryManager, Value,
+};
 pub use crate::sync::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore};
 
 pub use crate::channel::{

@@ -65,7 +65,7 @@ impl<G> OwnerDied<G> {
     }
 
     /// The same about something that holds the guard.
-    pub(super) fn map<T>(self, around: impl FnOnce(G) -> T, repaired: fn(&mut T)) -> OwnerDied<T> {
+    pub(crate) fn map<T>(self, around: impl FnOnce(G) -> T, repaired: fn(&mut T)) -> OwnerDied<T> {
         OwnerDied { guard: around(self.guard), repaired }
     }
 }

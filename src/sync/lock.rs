@@ -333,7 +333,17 @@ impl LockGuard<'_> {
         std::mem::forget(self);
     }
 
-    pub(super) fn repaired(&mut self) {
+    /// True if it is a guard of this lock, by whichever of its clones.
+    pub(crate) fn is_of(&self, lock: &Lock) -> bool {
+        self.lock.0.is_same(&lock.0)
+    }
+
+    /// False of the copy that a forked child has of it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.owner == Owner::ourselves()
+    }
+
+    pub(crate) fn repaired(&mut self) {
         self.taken = Taken::InOrder;
     }
 }

@@ -3,6 +3,7 @@
 mod pools;
 mod processes;
 mod queue;
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;
 mod sync;
@@ -30,7 +31,8 @@ macro_rules! cases {
 pub(crate) use cases;
 
 fn all() -> impl Iterator<Item = Case> {
-    processes::CASES.iter().chain(pools::CASES).chain(sync::CASES).chain(queue::CASES).copied()
+    let shared = sync::CASES.iter().chain(queue::CASES).chain(shared::CASES);
+    processes::CASES.iter().chain(pools::CASES).chain(shared).copied()
 }
 
 fn main() -> ExitCode {

@@ -1,6 +1,8 @@
 //! Linux: `posix_spawn` through `/proc/self/exe`, pidfd, pipes, `SCM_RIGHTS`, memfd.
 
+mod block;
 mod board;
+mod cells;
 mod child;
 mod clock;
 mod control;
@@ -18,6 +20,7 @@ mod log;
 #[cfg(models)]
 #[path = "log_model.rs"]
 mod log;
+mod mapping;
 mod memory;
 #[cfg(all(test, models))]
 mod models;
@@ -30,19 +33,23 @@ mod ready;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod sealed;
+mod sealed_map;
 #[cfg(not(models))]
 mod shared;
 #[cfg(models)]
 #[path = "shared_model.rs"]
 mod shared;
 mod slot;
+mod space;
 mod stat;
 mod stderr;
 #[cfg(feature = "net")]
 mod stream;
 mod title;
 
+pub(crate) use block::{Block, Claim};
 pub(crate) use board::{Board, SLOTS};
+pub(crate) use cells::{Cells, Op};
 pub(crate) use child::{
     Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, waiting_thread, watch, watch_room,
 };
@@ -65,8 +72,11 @@ pub(crate) use image::Image;
 pub(crate) use launch::Launch;
 pub(crate) use level::Level;
 pub(crate) use lifeline::start_lifeline;
-pub(crate) use listener::{Carries, accept, connect_to, is_of_our_user, listen_at};
+pub(crate) use listener::{
+    Carries, accept, connect_as, connect_to, has_peer_ended, is_of_our_user, listen_as, listen_at, our_user,
+};
 pub(crate) use log::{Log, Mapped};
+pub(crate) use mapping::{Content, STRICTEST};
 pub(crate) use memory::Resident;
 pub(crate) use oom::OomKills;
 pub(crate) use owner::Owner;
@@ -79,6 +89,7 @@ pub(crate) use sandbox::{
     Limit, Refused, forbid_dumps, forbid_new_privileges, is_needed_call, limit, refuse_calls, restrict_files,
 };
 pub(crate) use sealed::{is_sealed, read_sealed, sealed};
+pub(crate) use sealed_map::SealedMap;
 pub(crate) use shared::{Shared, Word};
 pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};

@@ -4,31 +4,66 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::io::{pread, pwrite, retry_on_intr};
+use rustix::fs::{MemfdFlags, SealFlags, Stat};
+use rustix::io::{Errno, pread, pwrite, retry_on_intr};
+
+use super::space::check_space;
 
 /// What a message stands on from then on.
 fn seals() -> SealFlags {
     SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
 }
 
+/// How long the kernel may be busy with the pages of memory that is to be sealed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What the kernel counts blocks of a file in.
 const BLOCK: u64 = 512;
 
 /// New memory with these bytes in it.
 pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
+    sealed_parts([bytes, &[]])
+}
+
+/// New memory with the bytes of both parts in it.
+pub(super) fn sealed_parts(parts: [&[u8]; 2]) -> io::Result<OwnedFd> {
+    check_space(parts.iter().map(|part| part.len() as u64).sum())?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = rustix::fs::memfd_create("multiprocess message", flags)?;
-    let mut done = 0;
-    while done < bytes.len() {
-        match retry_on_intr(|| pwrite(&memory, &bytes[done..], done as u64))? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => done += written,
+    let mut place = 0;
+    for part in parts {
+        write_at(&memory, part, place)?;
+        place += part.len() as u64;
+    }
+    patiently(|| rustix::fs::fcntl_add_seals(&memory, seals()))?;
+    Ok(memory)
+}
+
+/// Tries to seal something until the kernel is done with it: it refuses as long as it looks at one of the pages for purposes of its own (it moves pages, and
+/// counts which are used), and itself waits for some 75 ms only.
+fn patiently(mut attempt: impl FnMut() -> rustix::io::Result<()>) -> io::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match attempt() {
+            Err(Errno::BUSY) if Instant::now() < end => std::thread::yield_now(),
+            sealed => return Ok(sealed?),
         }
     }
-    rustix::fs::fcntl_add_seals(&memory, seals())?;
-    Ok(memory)
+}
+
+fn write_at(memory: &OwnedFd, mut bytes: &[u8], mut place: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match retry_on_intr(|| pwrite(memory, bytes, place))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                bytes = &bytes[written..];
+                place += written as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// True if this is sealed memory of just so many bytes, and the kernel has them all: a hole of a gigabyte costs its maker nothing, and is not worth a
@@ -36,9 +71,13 @@ pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
 pub(crate) fn is_sealed(memory: impl AsFd, length: u64) -> io::Result<bool> {
     let are_sealed = rustix::fs::fcntl_get_seals(&memory)?.contains(SealFlags::WRITE | SealFlags::SHRINK);
     let stat = rustix::fs::fstat(memory)?;
+    Ok(are_sealed && u64::try_from(stat.st_size) == Ok(length) && has_all(&stat))
+}
+
+/// True if the kernel has all bytes of a file, and no hole is among them.
+pub(super) fn has_all(stat: &Stat) -> bool {
     let (size, blocks) = (u64::try_from(stat.st_size), u64::try_from(stat.st_blocks));
-    let has_all = blocks.is_ok_and(|blocks| blocks.saturating_mul(BLOCK) >= length);
-    Ok(are_sealed && size == Ok(length) && has_all)
+    size.is_ok_and(|size| blocks.is_ok_and(|blocks| blocks.saturating_mul(BLOCK) >= size))
 }
 
 /// Reads the bytes at the front of the memory, as many as there is room for.
@@ -55,7 +94,18 @@ pub(crate) fn read_sealed(memory: impl AsFd, room: &mut [u8]) -> io::Result<()> 
 
 #[cfg(test)]
 mod tests {
-    use super::{is_sealed, read_sealed, sealed};
+    use rustix::io::Errno;
+
+    use super::{is_sealed, patiently, read_sealed, sealed};
+
+    #[test]
+    fn a_kernel_that_is_busy_with_the_memory_is_waited_for() {
+        let mut answers = [Err(Errno::BUSY), Err(Errno::BUSY), Ok(())].into_iter();
+        patiently(|| answers.next().expect("it has succeeded")).expect("the third time");
+        assert!(answers.next().is_none());
+        let refused = patiently(|| Err(Errno::PERM)).expect_err("it is not busy");
+        assert_eq!(refused.raw_os_error(), Some(Errno::PERM.raw_os_error()));
+    }
 
     #[test]
     fn sealed_memory_gives_what_was_put_there() {

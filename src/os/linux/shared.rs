@@ -136,6 +136,16 @@ impl Shared {
         &self.quick
     }
 
+    /// True if both are of the same memory.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let file = |shared: &Self| {
+            let stat = rustix::fs::fstat(&shared.memory).ok()?;
+            Some((stat.st_dev, stat.st_ino))
+        };
+        // The number of a file is its own for as long as it is open, as both are.
+        self.head == other.head || file(self).is_some_and(|its| Some(its) == file(other))
+    }
+
     /// How often it was rung.
     pub(crate) fn rings(&self) -> u32 {
         self.head().rings.load(Ordering::Acquire)

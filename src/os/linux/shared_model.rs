@@ -44,6 +44,10 @@ impl Shared {
         &self.quick
     }
 
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+
     pub(crate) fn rings(&self) -> u32 {
         *self.rings.lock().expect("no thread of a model panics")
     }
