@@ -11,12 +11,14 @@
 mod blob;
 mod builder;
 mod call;
+mod connect;
 mod exposed;
 mod guests;
 mod lines;
 mod message;
 mod owner;
 mod proxy;
+mod publish;
 mod reference;
 #[cfg(feature = "net")]
 mod remote;

@@ -1,23 +1,21 @@
 //! The manager that users hold.
 
-use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::blob::{Blob, Raw};
 use super::builder::ManagerBuilder;
 use super::call::Call;
 use super::lines::Lines;
-use super::message::{Answer, Ask, Refusal, Request, What};
+use super::message::{Answer, Request, What};
 use super::owner::Owner;
 use super::proxy::Proxy;
-use super::reference::{Asked, Reference, attempt};
+use super::reference::Reference;
 use super::server::{DIRECTORY, Welcome};
-use crate::channel::{Address, Client, Connection, Nothing};
+use crate::channel::Address;
 use crate::error::{Error, Result};
-use crate::task::{Arguments, CreateFn, Fallible, MakerRef, Payload, Plain, types_fingerprint};
+use crate::task::{Arguments, CreateFn, Fallible, MakerRef, Plain, types_fingerprint};
 
 /// A process that holds objects, which any number of other processes use through [proxies](Proxy). Python: `multiprocessing.Manager()`.
 ///
@@ -71,6 +69,12 @@ impl Manager {
         Self { root: Reference::new(Lines::to(server), door, DIRECTORY), owner: owner.map(Arc::new), address }
     }
 
+    /// What is lent over a network.
+    #[cfg(feature = "net")]
+    pub(super) fn lent(lines: Arc<Lines>) -> Self {
+        Self { root: Reference::lent(lines, DIRECTORY), owner: None, address: None }
+    }
+
     /// Starts a manager with all options at their defaults.
     ///
     /// # Errors
@@ -108,119 +112,6 @@ impl Manager {
     /// See [`ManagerBuilder`].
     pub fn builder() -> ManagerBuilder {
         ManagerBuilder::new()
-    }
-
-    /// Connects to a manager of another program, at its [`address`](ManagerBuilder::address). Python: `connect`.
-    ///
-    /// Such a copy does not keep the manager alive. What it may call is what is registered by name, and what this crate has itself; a copy of the same build of the same
-    /// program may call everything.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Connection`] if nobody listens there, or a process of another user; [`Error::Disconnected`] if it ends meanwhile; [`Error::DecodeMessage`] if what listens there is no manager.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use multiprocess::Manager;
-    ///
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// let path = std::env::temp_dir().join(format!("example-of-managers-{}", std::process::id()));
-    /// let manager = Manager::builder().address(&path).start().await?;
-    /// manager.publish("list", &manager.create(Vec::<u32>::new, ()).await?).await?;
-    ///
-    /// // In another program:
-    /// let theirs = Manager::connect(&path).await?;
-    /// let list = theirs.find::<multiprocess::Proxy<Vec<u32>>>("list").await?.expect("it was published");
-    /// list.call(Vec::push, (7,)).await?;
-    /// # manager.shutdown().await
-    /// # }).unwrap();
-    /// ```
-    pub async fn connect(address: impl Into<Address>) -> Result<Self> {
-        let guest: Connection<Nothing, Welcome> = Client::connect(address).await?;
-        Ok(Self::new(guest.recv().await?, None, None))
-    }
-
-    /// As [`connect`](Self::connect), for code outside async: blocks this thread.
-    ///
-    /// # Errors
-    ///
-    /// As for [`connect`](Self::connect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use multiprocess::{Error, Manager};
-    ///
-    /// assert!(matches!(Manager::blocking_connect(std::path::Path::new("/nobody/listens/here")), Err(Error::Connection { .. })));
-    /// ```
-    pub fn blocking_connect(address: impl Into<Address>) -> Result<Self> {
-        let guest: Connection<Nothing, Welcome> = Client::blocking_connect(address)?;
-        Ok(Self::new(guest.blocking_recv()?, None, None))
-    }
-
-    /// Connects to a manager of any machine, at its [`address`](ManagerBuilder::address) and with its [key](ManagerBuilder::authkey).
-    ///
-    /// # Over a network
-    ///
-    /// - What may be called is what is [registered](ManagerBuilder::register) by name, and what this crate has itself: [`dict`](Self::dict) and so on, without `update`. Everything else is
-    ///   [`Refusal::OtherProgram`], since nobody knows that both run the same program.
-    /// - A proxy stays in its process and does not travel, and what is kept in dicts, lists and queues holds no proxies. Whoever is to have an object finds it by the name that it is [published](Self::publish) with.
-    /// - The manager keeps an object for this client until its last proxy here is dropped, or the client is gone: it has ended or closed its connection, or its machine has not answered for 30 s. So an
-    ///   object that two clients share is to be published, or held by one of them until the other has found it.
-    /// - There is no reconnecting: when the connection is lost, every call is [`Error::Disconnected`].
-    ///
-    /// # Errors
-    ///
-    /// `Error::Authentication` if the key is another one, [`Error::Connection`] if nobody can be reached there, and as for [`Proxy::call`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use multiprocess::{AuthKey, DictProxy, Manager};
-    ///
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// let key = AuthKey::generate();
-    /// let manager = Manager::builder().address(("127.0.0.1", 0)).authkey(&key).start().await?;
-    /// manager.publish("scores", &manager.dict::<String, u32>().await?).await?;
-    /// let address = manager.address().expect("it listens");
-    ///
-    /// // On another machine, which was told the address and the key:
-    /// let theirs = Manager::connect_with(address, &key).await?;
-    /// let scores: DictProxy<String, u32> = theirs.find("scores").await?.expect("it is published");
-    /// scores.insert(&"you".to_owned(), &7).await?;
-    /// # drop((scores, theirs));
-    /// # manager.shutdown().await
-    /// # }).unwrap();
-    /// ```
-    #[cfg(feature = "net")]
-    pub async fn connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
-        let address = address.into();
-        let (route, server) = super::remote::Route::open(address, key.clone()).await?;
-        let root = Reference::lent(Lines::over(server, route), DIRECTORY);
-        Ok(Self { root, owner: None, address: None })
-    }
-
-    /// As [`connect_with`](Self::connect_with), for code outside async: blocks this thread.
-    ///
-    /// # Errors
-    ///
-    /// As for [`connect_with`](Self::connect_with).
-    ///
-    /// # Examples
-    ///
-    /// See [`connect_with`](Self::connect_with).
-    #[cfg(feature = "net")]
-    pub fn blocking_connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
-        crate::wait::block_on(Self::connect_with(address, key))
     }
 
     /// Where it listens, with the true port and not 0. Nothing without an [`address`](ManagerBuilder::address), and of a copy that has come from elsewhere.
@@ -376,123 +267,6 @@ impl Manager {
         self.blocking_made(self.by_name(name, args))
     }
 
-    /// Has whoever asks for this name find this proxy, of whichever kind. The manager keeps the object alive until it is [unpublished](Self::unpublish). False if the name is taken, and then nothing
-    /// changes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Proxy::call`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`Proxy::call`].
-    ///
-    /// # Examples
-    ///
-    /// See [`connect`](Self::connect).
-    pub fn publish<P: Payload>(
-        &self,
-        name: &str,
-        proxy: &P,
-    ) -> impl Future<Output = Result<bool>> + Send + use<'_, P> {
-        let asked = attempt(|| self.publishing(name, proxy));
-        async move { self.root.finish(asked?).await }
-    }
-
-    /// As [`publish`](Self::publish), for code outside async: blocks this thread.
-    ///
-    /// # Errors
-    ///
-    /// As for [`publish`](Self::publish).
-    ///
-    /// # Examples
-    ///
-    /// See [`blocking_find`](Self::blocking_find).
-    pub fn blocking_publish<P: Payload>(&self, name: &str, proxy: &P) -> Result<bool> {
-        self.root.blocking_finish(&self.publishing(name, proxy)?)
-    }
-
-    /// What is published by this name; nothing if nothing is.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] with [`Refusal::WrongTypes`] if it is of another type than `P`, and as for [`Proxy::call`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    ///
-    /// # Examples
-    ///
-    /// See [`connect`](Self::connect).
-    pub fn find<P: Payload>(
-        &self,
-        name: &str,
-    ) -> impl Future<Output = Result<Option<P>>> + Send + use<'_, P> {
-        let (asked, name) = (attempt(|| self.finding::<P>(name)), name.to_owned());
-        async move {
-            let Asked { call, request } = asked?;
-            self.found(&name, &call, self.root.exchange(request).await?)
-        }
-    }
-
-    /// As [`find`](Self::find), for code outside async: blocks this thread.
-    ///
-    /// # Errors
-    ///
-    /// As for [`find`](Self::find).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use multiprocess::{Manager, Proxy};
-    ///
-    /// let manager = Manager::blocking_start()?;
-    /// let list = manager.blocking_create(Vec::<u32>::new, ())?;
-    /// assert!(manager.blocking_publish("list", &list)?);
-    /// assert!(!manager.blocking_publish("list", &list)?, "the name is taken");
-    /// assert_eq!(manager.blocking_find::<Proxy<Vec<u32>>>("list")?, Some(list));
-    /// assert!(manager.blocking_unpublish("list")?);
-    /// assert_eq!(manager.blocking_find::<Proxy<Vec<u32>>>("list")?, None);
-    /// # manager.blocking_shutdown()?;
-    /// # Ok::<(), multiprocess::Error>(())
-    /// ```
-    pub fn blocking_find<P: Payload>(&self, name: &str) -> Result<Option<P>> {
-        let Asked { call, request } = self.finding::<P>(name)?;
-        self.found(name, &call, self.root.blocking_exchange(&request)?)
-    }
-
-    /// Frees a name. False if nothing was published by it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Proxy::call`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`Proxy::call`].
-    ///
-    /// # Examples
-    ///
-    /// See [`blocking_find`](Self::blocking_find).
-    pub fn unpublish(&self, name: &str) -> impl Future<Output = Result<bool>> + Send + use<'_> {
-        let asked = attempt(|| Self::unpublishing(name));
-        async move { self.root.finish(asked?).await }
-    }
-
-    /// As [`unpublish`](Self::unpublish), for code outside async: blocks this thread.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Proxy::call`].
-    ///
-    /// # Examples
-    ///
-    /// See [`blocking_find`](Self::blocking_find).
-    pub fn blocking_unpublish(&self, name: &str) -> Result<bool> {
-        self.root.blocking_finish(&Self::unpublishing(name)?)
-    }
-
     /// The number of the process that it runs in: this one's if it [serves](ManagerBuilder::serve) here. Nothing for a copy that has come from another process.
     ///
     /// # Examples
@@ -546,45 +320,6 @@ impl Manager {
         }
     }
 
-    /// Over a network the server has the door, and publishes by the number.
-    fn publishing<P: Payload>(&self, name: &str, proxy: &P) -> Result<Asked> {
-        if !self.root.is_lent() {
-            return self.root.ours("insert_new", &published(name, proxy)?);
-        }
-        let object = Reference::number_of(proxy)?;
-        let what = What::Publish { name: name.to_owned(), kind: type_name::<P>().to_owned() };
-        Self::about("publish", object, what)
-    }
-
-    fn finding<P: Payload>(&self, name: &str) -> Result<Asked> {
-        if !self.root.is_lent() {
-            return self.root.ours("get", &(Raw::of(&name.to_owned())?,));
-        }
-        let what = What::Find { name: name.to_owned(), kind: type_name::<P>().to_owned() };
-        Self::about("find", DIRECTORY, what)
-    }
-
-    fn found<P: Payload>(&self, name: &str, call: &Call, answer: Answer) -> Result<Option<P>> {
-        if !self.root.is_lent() {
-            return found(name, call.value(answer)?);
-        }
-        match call.made(answer) {
-            Ok(made) => self.root.to_made(made).into_proxy().map(Some),
-            Err(Error::Refused { why: Refusal::UnknownObject, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn unpublishing(name: &str) -> Result<Asked> {
-        Self::about("unpublish", DIRECTORY, What::Unpublish { name: name.to_owned() })
-    }
-
-    fn about(name: &'static str, object: u64, what: What) -> Result<Asked> {
-        let call = Call::of(name, object, &())?;
-        let request = Request::Ask(Ask { object, what, arguments: call.arguments() });
-        Ok(Asked { call, request })
-    }
-
     fn end(&self) -> Result<(Call, Request)> {
         let call = Call::named("shutdown", DIRECTORY, &())?;
         let request = self.root.ask(What::End, &call);
@@ -625,21 +360,6 @@ impl Manager {
 
     fn proxy<T>(&self, call: &Call, answer: Answer) -> Result<Proxy<T>> {
         Ok(Proxy::new(self.root.to_made(call.made(answer)?)))
-    }
-}
-
-/// A proxy as it is published, with the name of its type.
-fn published<P: Payload>(name: &str, proxy: &P) -> Result<(Raw, Blob)> {
-    Ok((Raw::of(&name.to_owned())?, Blob::of(&(type_name::<P>(), Blob::of(proxy)?))?))
-}
-
-fn found<P: Payload>(name: &str, found: Option<Blob>) -> Result<Option<P>> {
-    let Some(found) = found else { return Ok(None) };
-    let (kind, proxy) = found.open::<(String, Blob)>()?;
-    if kind == type_name::<P>() {
-        proxy.open().map(Some)
-    } else {
-        Err(Error::Refused { task: name.to_owned(), why: Refusal::WrongTypes })
     }
 }
 
