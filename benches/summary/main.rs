@@ -25,7 +25,7 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 22] = [
+const CASES: [Case; 25] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
     ("value_inc_2p", shared::value),
