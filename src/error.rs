@@ -343,6 +343,22 @@ pub enum Error {
     /// The barrier was broken: by `abort`, by a time that was over, by the end of a process that waited, or by `reset` while others waited.
     #[error("the barrier is broken")]
     BrokenBarrier,
+    /// A [`Manager`](crate::Manager) does not do what it is asked: there is no such object, type or method, or the caller may not call it so.
+    #[error("the manager refuses {task}: {why}")]
+    Refused {
+        /// What was to be called.
+        task: String,
+        /// What is in the way.
+        why: crate::Refusal,
+    },
+    /// The function that was to make an object of a [`Manager`](crate::Manager) has returned an error.
+    #[error("{task} has made no object: {cause}")]
+    NotCreated {
+        /// The function.
+        task: String,
+        /// What it returned.
+        cause: String,
+    },
     /// An option has a value that it cannot have.
     #[error("option {option}: {why}")]
     Option {

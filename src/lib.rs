@@ -8,6 +8,7 @@ pub mod dummy;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod manager;
 #[expect(unsafe_code, reason = "this floor is where the operating system is met")]
 mod os;
 mod pool;
@@ -50,6 +51,11 @@ pub use channel::{
 pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
+pub use manager::{
+    BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy, Exposed,
+    GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, Manager, ManagerBuilder, NamespaceProxy, Pages,
+    Proxy, QueueProxy, RLockProxy, Refusal, SemaphoreProxy, SetProxy, ValueProxy,
+};
 pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,
 };
@@ -66,7 +72,11 @@ pub use sync::{
     Acquired, Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, LockGuard, OwnerDied,
     Permit, RLock, RLockGuard, Semaphore,
 };
-pub use task::{Arguments, Awaited, Fallible, InitFn, Outcome, Payload, Plain, TaskFn};
+#[doc(hidden)]
+pub use task::Held;
+pub use task::{
+    Arguments, Awaited, ByMut, ByRef, CreateFn, Fallible, InitFn, Method, Outcome, Payload, Plain, TaskFn,
+};
 pub use wire::{Handle, OnError, StartMethod};
 #[cfg(feature = "sandbox")]
 pub use wire::{Resource, Sandbox, SandboxPart};

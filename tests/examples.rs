@@ -145,6 +145,57 @@ fn producers_consumers_lose_at_most_the_job_of_the_one_that_is_killed() {
     assert!(lines[1].starts_with("the most divisors: Some("), "{}", lines[1]);
 }
 
+#[test]
+fn shared_counter_counts_for_all_workers() {
+    let lines = lines_of("shared_counter", &[]);
+    assert_eq!(lines, ["63 letters in 3 texts", "t: 11", "e: 9", "o: 7"]);
+}
+
+// C226
+#[cfg(feature = "net")]
+#[test]
+fn remote_manager_is_used_from_another_terminal() {
+    let key = std::env::temp_dir().join(format!("multiprocess-key-{}", std::process::id()));
+    let key = key.to_str().expect("it is text");
+    let mut serve = example("remote_manager");
+    let serve = serve.args(["serve", "127.0.0.1:0", key]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut serve = serve.spawn().expect("it starts");
+    let mut said = BufReader::new(serve.stdout.take().expect("it was piped")).lines();
+    let said = said.next().expect("it speaks").expect("it is text");
+    let address = said.strip_prefix("listening at tcp:").and_then(|said| said.split(';').next());
+    let address = address.expect("it says where");
+    assert_eq!(lines_of("remote_manager", &["sign", address, key, "you"]), ["visit 1", "guests: you"]);
+    assert_eq!(lines_of("remote_manager", &["sign", address, key, "me"]), ["visit 2", "guests: you, me"]);
+    drop(serve.stdin.take());
+    assert!(serve.wait().expect("it ends").success());
+    fs::remove_file(key).expect("it was written");
+}
+
+// C226
+#[test]
+fn job_board_coordinates_several_programs() {
+    let lines = lines_of("job_board", &[]);
+    assert_eq!(lines[0], "fibonacci 10 = 55");
+    assert_eq!(lines[4], "fibonacci 50 = 12586269025");
+    assert_eq!(lines[5..], ["5 jobs done"]);
+
+    let path = std::env::temp_dir().join(format!("multiprocess-board-{}", std::process::id()));
+    let path = path.to_str().expect("it is text");
+    let mut serve = example("job_board");
+    let mut serve =
+        serve.args(["serve", path]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut said = BufReader::new(serve.stdout.take().expect("it was piped")).lines();
+    assert_eq!(said.next().expect("it speaks").expect("it is text"), "the board is open; Enter closes it");
+    let mut work = example("job_board");
+    let work = work.args(["work", path]).stdout(Stdio::piped()).spawn().expect("it starts");
+    assert_eq!(lines_of("job_board", &["submit", path, "7"]), ["fibonacci 7 = 13"]);
+    drop(serve.stdin.take());
+    assert!(serve.wait().expect("it ends").success());
+    let work = work.wait_with_output().expect("it ends with the board");
+    assert_eq!(String::from_utf8_lossy(&work.stdout), "1 jobs done\n");
+    assert!(!Path::new(path).exists());
+}
+
 // C004, C005, C007, C022
 #[test]
 fn process_starts_joins_and_terminates() {

@@ -20,6 +20,7 @@ const FLOORS: [(&str, u32); 16] = [
     ("process", 7),
     ("context", 8),
     ("dummy", 8),
+    ("manager", 8),
     ("fuzzing", 8),
 ];
 

@@ -5,6 +5,7 @@
 
 mod child;
 mod echo;
+mod manager;
 mod map;
 mod memory;
 mod pipe;
@@ -24,7 +25,7 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 22] = [
+const CASES: [Case; 25] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
     ("value_inc_2p", shared::value),
@@ -35,6 +36,9 @@ const CASES: [Case; 22] = [
     ("roundtrip_block_on", roundtrip::block_on),
     ("roundtrip_current_thread", roundtrip::current_thread),
     ("pipe_roundtrip", pipe::roundtrip),
+    ("manager_dict_get", manager::dict_get),
+    ("manager_dict_set", manager::dict_set),
+    ("manager_call_16_clients", manager::sixteen_clients),
     ("map_u64_1m", map::default_chunks),
     ("map_u64_chunk1", map::single_elements),
     ("cpu_speedup_2", speedup::two_workers),

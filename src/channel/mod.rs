@@ -5,6 +5,7 @@
 
 mod address;
 mod client;
+mod closed;
 mod connection;
 mod end;
 mod letter;

@@ -13,6 +13,7 @@ compile_error!("`multiprocess` reads the program headers of 64-bit programs only
 
 mod background;
 mod cores;
+mod exclusive;
 #[cfg(target_os = "linux")]
 mod linux;
 mod quick;
@@ -22,6 +23,7 @@ mod stderr;
 pub(crate) use background::net_runtime;
 pub(crate) use background::{background, callers_runtime, run_callback};
 pub(crate) use cores::cores;
+pub(crate) use exclusive::Exclusive;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 pub(crate) use quick::Quick;

@@ -4,7 +4,7 @@ use std::hash::{Hash as _, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that no other task or thread of this process has: that of tokio's task if this is in one, and that of the thread otherwise.
-pub(super) fn current() -> u64 {
+pub(crate) fn current() -> u64 {
     match tokio::task::try_id() {
         Some(id) => {
             let mut number = Number(0);

@@ -28,5 +28,6 @@ pub use lock::{Lock, LockGuard};
 pub use rlock::{RLock, RLockGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 
+pub(crate) use actor::current as actor;
 pub(crate) use latch::alone;
 pub(crate) use waiting::{Look, block, end_of, endless, ring, wait};

@@ -84,11 +84,11 @@ impl Step {
     }
 }
 
-fn text(panic: &Caught) -> String {
+pub(super) fn text(panic: &Caught) -> String {
     format!("it panicked at {}: {}", panic.location, panic.message)
 }
 
-fn panicked(panic: Caught) -> Failure {
+pub(super) fn panicked(panic: Caught) -> Failure {
     let Caught { message, location, backtrace } = panic;
     Failure::Panicked { message, location, backtrace }
 }

@@ -15,7 +15,10 @@ use std::ops::Range;
 
 use super::arity::{Arguments, TaskFn};
 use super::call::call;
+use super::create::{CreateFn, Make, Unmade, make};
+use super::held::{Object, Wait};
 use super::initializer::{InitFn, Prepare};
+use super::method::{Invoke, Method, invoke};
 use crate::os::Image;
 use crate::wire::{Failure, Fd, Initializer};
 
@@ -51,6 +54,12 @@ impl Callable for Call {
 impl Callable for Prepare {
     const KIND: u64 = 2;
 }
+impl Callable for Make {
+    const KIND: u64 = 3;
+}
+impl Callable for Invoke {
+    const KIND: u64 = 4;
+}
 
 /// A function that the workers of this program can run.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +68,14 @@ pub(crate) struct Task(&'static Entry<Call>);
 /// An initializer that the workers of this program can run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InitializerRef(&'static Entry<Prepare>);
+
+/// A function that makes an object for a manager.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MakerRef(&'static Entry<Make>);
+
+/// A function that a manager can call on one of its objects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MethodRef(&'static Entry<Invoke>);
 
 struct Of<F, Args, M>(PhantomData<(F, Args, M)>);
 
@@ -81,6 +98,30 @@ impl<F: InitFn<Args, M>, Args: Arguments, M> Initial<F, Args, M> {
         name: type_name::<F>,
         fingerprint: fingerprint::<F, Args, F::State>,
         call: super::initializer::prepare::<F, Args, M>,
+    };
+}
+
+struct Making<F, Args, M>(PhantomData<(F, Args, M)>);
+
+impl<F: CreateFn<Args, M>, Args: Arguments, M> Making<F, Args, M> {
+    const ENTRY: &'static Entry<Make> = &Entry {
+        magic: MAGIC,
+        kind: Make::KIND,
+        name: type_name::<F>,
+        fingerprint: fingerprint::<F, Args, F::Object>,
+        call: make::<F, Args, M>,
+    };
+}
+
+struct On<F, T, Args, M>(PhantomData<(F, T, Args, M)>);
+
+impl<F: Method<T, Args, M>, T: Send + 'static, Args: Arguments, M> On<F, T, Args, M> {
+    const ENTRY: &'static Entry<Invoke> = &Entry {
+        magic: MAGIC,
+        kind: Invoke::KIND,
+        name: type_name::<F>,
+        fingerprint: fingerprint::<F, (T, Args), F::Value>,
+        call: invoke::<F, T, Args, M>,
     };
 }
 
@@ -140,6 +181,66 @@ impl InitializerRef {
     }
 }
 
+impl MakerRef {
+    /// The descriptor of `F`, of which the caller has shown a value.
+    pub(crate) fn of<F: CreateFn<Args, M>, Args: Arguments, M>(_shown: F) -> Self {
+        const { assert!(size_of::<F>() == 0, "{}", CAPTURES) }
+        Self(Making::<F, Args, M>::ENTRY)
+    }
+
+    /// The path of the function.
+    pub(crate) fn name(self) -> &'static str {
+        (self.0.name)()
+    }
+
+    /// Where the descriptor lies, and what the server must find there.
+    pub(crate) fn reference(self) -> (i64, u64) {
+        reference(self.0)
+    }
+
+    pub(crate) fn is_native(self) -> bool {
+        is_native(self.0)
+    }
+
+    pub(crate) fn call(self, input: &[u8], handles: &mut Vec<Fd>) -> Result<Object, Unmade> {
+        (self.0.call)(input, handles)
+    }
+}
+
+impl MethodRef {
+    /// The descriptor of `F`, of which the caller has shown a value.
+    pub(crate) fn of<F: Method<T, Args, M>, T: Send + 'static, Args: Arguments, M>(_shown: F) -> Self {
+        const { assert!(size_of::<F>() == 0, "{}", CAPTURES) }
+        Self(On::<F, T, Args, M>::ENTRY)
+    }
+
+    /// The path of the function.
+    pub(crate) fn name(self) -> &'static str {
+        (self.0.name)()
+    }
+
+    /// Where the descriptor lies, and what the server must find there.
+    pub(crate) fn reference(self) -> (i64, u64) {
+        reference(self.0)
+    }
+
+    pub(crate) fn is_native(self) -> bool {
+        is_native(self.0)
+    }
+
+    /// Calls the function on an object with encoded arguments, and appends its encoded result; as for [`Task::call`].
+    pub(crate) fn call(
+        self,
+        object: &Object,
+        input: &[u8],
+        handles: &mut Vec<Fd>,
+        out: &mut Vec<u8>,
+        wait: Wait<'_>,
+    ) -> Result<(), Failure> {
+        (self.0.call)(object, input, handles, out, wait)
+    }
+}
+
 const CAPTURES: &str = "a task must be a function or a closure that captures nothing, and not a function pointer: \
      hand over what it needs as arguments";
 
@@ -155,6 +256,21 @@ pub(crate) fn resolve(offset: i64, fingerprint: u64) -> Result<Task, String> {
 /// The initializer behind a reference from the wire; as for [`resolve`].
 pub(crate) fn resolve_initializer(reference: &Initializer) -> Result<InitializerRef, String> {
     find(reference.offset, reference.fingerprint).map(InitializerRef)
+}
+
+/// The maker of an object behind a reference from the wire; as for [`resolve`].
+pub(crate) fn resolve_maker(offset: i64, fingerprint: u64) -> Result<MakerRef, String> {
+    find(offset, fingerprint).map(MakerRef)
+}
+
+/// The method behind a reference from the wire; as for [`resolve`].
+pub(crate) fn resolve_method(offset: i64, fingerprint: u64) -> Result<MethodRef, String> {
+    find(offset, fingerprint).map(MethodRef)
+}
+
+/// What whoever calls a function by name must agree on.
+pub(crate) fn types_fingerprint<Args, Value>() -> u64 {
+    fingerprint::<(), Args, Value>()
 }
 
 fn fingerprint<F, Args, Value>() -> u64 {
@@ -217,7 +333,10 @@ pub(super) fn conjure<F: Copy>() -> F {
 
 #[cfg(test)]
 mod tests {
-    use super::{ANCHOR, Entry, MAGIC, Task, resolve, resolve_initializer};
+    use super::{
+        ANCHOR, Entry, MAGIC, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker,
+        resolve_method,
+    };
     use crate::wire::{Initializer, decode, encode};
 
     fn add(a: u32, b: u32) -> u32 {
@@ -244,6 +363,18 @@ mod tests {
         assert!(resolve(offset, fingerprint ^ 1).is_err());
         let reference = Initializer { offset, fingerprint };
         assert!(resolve_initializer(&reference).is_err(), "a task is no initializer");
+    }
+
+    #[test]
+    fn methods_and_makers_are_found_by_their_own_references_alone() {
+        let (task, types) = Task::of(add).reference();
+        let method = MethodRef::of::<_, Vec<u8>, _, _>(Vec::push).reference();
+        let maker = MakerRef::of(Vec::<u8>::new).reference();
+        assert!(resolve_method(method.0, method.1).is_ok() && resolve_maker(maker.0, maker.1).is_ok());
+        assert!(resolve_method(task, types).is_err() && resolve_maker(task, types).is_err());
+        assert!(resolve(method.0, method.1).is_err() && resolve_maker(method.0, method.1).is_err());
+        assert!(resolve(maker.0, maker.1).is_err() && resolve_method(maker.0, maker.1).is_err());
+        assert!(resolve_method(method.0, method.1 ^ 1).is_err());
     }
 
     #[test]

@@ -1,0 +1,221 @@
+//! How a manager is to be.
+
+use std::fmt;
+
+use super::exposed::{Exposed, Registry};
+use super::owner::{Begun, Owner, Plan, Secret};
+use super::root::Manager;
+use crate::channel::Address;
+use crate::error::{Error, Result};
+use crate::os;
+
+/// Sessions that a manager has at once, unless it is set.
+const MOST_SESSIONS: usize = 1_024;
+
+/// Builds a [`Manager`]: every option has a default.
+///
+/// # Examples
+///
+/// ```
+/// use multiprocess::Manager;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let manager = Manager::builder().name("scores").max_connections(100).start().await?;
+/// assert_ne!(manager.pid(), Some(std::process::id()));
+/// # manager.shutdown().await
+/// # }).unwrap();
+/// ```
+#[must_use = "a builder does nothing until `start` or `serve`"]
+pub struct ManagerBuilder {
+    name: Option<String>,
+    registry: Registry,
+    most_sessions: usize,
+    address: Option<Address>,
+    key: Option<Secret>,
+    wrong: Option<Error>,
+}
+
+impl ManagerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            name: None,
+            registry: Registry::default(),
+            most_sessions: MOST_SESSIONS,
+            address: None,
+            key: None,
+            wrong: None,
+        }
+    }
+
+    /// What its process is called; `Manager` unless it is set.
+    ///
+    /// # Examples
+    ///
+    /// See [`ManagerBuilder`].
+    pub fn name(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+
+    /// Calls that may be under way at once, with those that wait; 1,024 unless it is set. Each has a connection, which is a thread and a descriptor of the manager's, and each process keeps up to
+    /// 16 of them when they are idle. Whoever calls when there are so many gets [`Error::Refused`].
+    ///
+    /// # Examples
+    ///
+    /// See [`ManagerBuilder`].
+    pub fn max_connections(self, connections: usize) -> Self {
+        Self { most_sessions: connections, ..self }
+    }
+
+    /// A path where other programs of the same user can [`connect`](Manager::connect). There must be nothing yet. Without one, only those have the manager who are
+    /// given a copy of it or of a proxy, and it has no place in the file system. Python: `address`.
+    ///
+    /// # Examples
+    ///
+    /// See [`Manager::connect`].
+    pub fn address(self, path: impl Into<Address>) -> Self {
+        Self { address: Some(path.into()), ..self }
+    }
+
+    /// What whoever connects has to know, as for [`ListenerBuilder::authkey`](crate::ListenerBuilder::authkey). With it the address may be one of a network. What is sent is sealed, whoever is in between. The key goes to
+    /// the manager's process over a pipe. Python: `authkey`.
+    ///
+    /// Clients connect by [`Manager::connect_with`].
+    ///
+    /// # Examples
+    ///
+    /// See [`Manager::connect_with`].
+    #[cfg(feature = "net")]
+    pub fn authkey(self, key: &crate::channel::AuthKey) -> Self {
+        Self { key: Some(Secret(*key.as_bytes())), ..self }
+    }
+
+    /// A type with a name, and methods of it with names. They can be used by other programs, which have no part of this one's code, and by other builds of it. Python: `register`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Manager;
+    ///
+    /// struct Counter(u64);
+    ///
+    /// impl Counter {
+    ///     fn new(start: u64) -> Self { Self(start) }
+    ///     fn add(&mut self, by: u64) -> u64 { self.0 += by; self.0 }
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let manager = Manager::builder()
+    ///     .register::<Counter>("Counter", |counter| counter.create(Counter::new).method("add", Counter::add))
+    ///     .start()
+    ///     .await?;
+    ///
+    /// // In any program that has a copy of the manager, or has connected to it:
+    /// let counter = manager.create_named::<(), _>("Counter", (40_u64,)).await?;
+    /// let sum: u64 = counter.call_named("add", (2_u64,)).await?;
+    /// assert_eq!(sum, 42);
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn register<T: Send + 'static>(
+        mut self,
+        name: impl Into<String>,
+        expose: impl FnOnce(Exposed<T>) -> Exposed<T>,
+    ) -> Self {
+        let added = self.registry.add(name, expose);
+        self.wrong = self.wrong.or(added.err());
+        self
+    }
+
+    /// Starts the manager in a process of its own, a daemon that ends with this process.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Option`] for 0 connections. [`Error::ForeignTask`]: what was registered is not part of the program.
+    /// - [`Error::Start`] if it cannot start, or cannot listen at its address. And as for [`Process::spawn`](crate::Process::spawn).
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped leaves no manager.
+    ///
+    /// # Examples
+    ///
+    /// See [`ManagerBuilder`].
+    pub async fn start(self) -> Result<Manager> {
+        let name = self.name.clone();
+        let starting = self.plan()?.start(name)?;
+        Ok(begun(starting.finish().await?))
+    }
+
+    /// As [`start`](Self::start), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let manager = multiprocess::Manager::builder().name("scores").blocking_start()?;
+    /// # manager.blocking_shutdown()?;
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn blocking_start(self) -> Result<Manager> {
+        let name = self.name.clone();
+        let starting = self.plan()?.start(name)?;
+        Ok(begun(starting.blocking_finish()?))
+    }
+
+    /// Serves on threads of this process. Python: `get_server().serve_forever()`, which blocks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start); [`Error::Connection`] if it cannot listen at its address. [`Error::Forked`]
+    /// in a child by `fork` of a process that has used this crate.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Manager;
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let manager = Manager::builder().serve()?;
+    /// assert_eq!(manager.pid(), Some(std::process::id()));
+    /// let list = manager.create(Vec::<u32>::new, ()).await?;
+    /// list.call(Vec::push, (7,)).await?;
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn serve(self) -> Result<Manager> {
+        os::not_forked()?;
+        Ok(begun(self.plan()?.serve_here()?))
+    }
+
+    fn plan(self) -> Result<Plan> {
+        let Self { registry, most_sessions, address, key, wrong, name: _ } = self;
+        if let Some(error) = wrong {
+            return Err(error);
+        }
+        if most_sessions == 0 {
+            return Err(Error::option(
+                "max_connections",
+                "a manager without connections could not be called",
+            ));
+        }
+        Ok(Plan { types: registry.into_travelling(), most_sessions, address, key })
+    }
+}
+
+fn begun(((welcome, address), owner): (Begun, Owner)) -> Manager {
+    Manager::new(welcome, Some(owner), address)
+}
+
+impl fmt::Debug for ManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManagerBuilder")
+            .field("name", &self.name)
+            .field("registry", &self.registry)
+            .field("max_connections", &self.most_sessions)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! A call on its way: its arguments to a request, and the answer to a value or an error.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::blob::{Blob, Raw};
+use super::message::{Answer, Door, Refusal};
+use crate::error::{Error, Panic, Result};
+use crate::task::{Arguments, Payload, task_name};
+use crate::wire::{Collecting, Failure};
+
+/// A call: what errors name it by, and its arguments.
+#[derive(Debug)]
+pub(super) struct Call {
+    name: Name,
+    object: u64,
+    arguments: Blob,
+}
+
+/// What a server has made: its number, and the door to it unless the server holds that.
+#[derive(Debug)]
+pub(super) enum Made {
+    Here {
+        object: u64,
+        door: Door,
+    },
+    #[cfg(feature = "net")]
+    Lent {
+        object: u64,
+    },
+}
+
+#[derive(Debug)]
+enum Name {
+    Function(&'static str),
+    Registered(String),
+}
+
+impl Call {
+    /// Of a function of this program.
+    pub(super) fn of(name: &'static str, object: u64, args: &impl Arguments) -> Result<Self> {
+        Self { name: Name::Function(name), object, arguments: Blob::default() }.with(args)
+    }
+
+    /// Of what is registered by a name.
+    pub(super) fn named(name: &str, object: u64, args: &impl Arguments) -> Result<Self> {
+        Self { name: Name::Registered(name.to_owned()), object, arguments: Blob::default() }.with(args)
+    }
+
+    fn with(mut self, args: &impl Arguments) -> Result<Self> {
+        let (mut bytes, mut handles) = (Vec::new(), Vec::new());
+        let encode = AssertUnwindSafe(|| {
+            let collecting = Collecting::begin();
+            let encoded = args.encode(&mut bytes);
+            collecting.end(&mut handles);
+            encoded
+        });
+        let encoded = catch_unwind(encode).unwrap_or_else(|payload| {
+            // It may panic once more.
+            std::mem::forget(payload);
+            Err("its `Serialize` panicked".into())
+        });
+        encoded.map_err(|cause| Error::Encode { what: "the arguments", task: self.text(), cause })?;
+        self.arguments = Blob { bytes: Raw(bytes), handles };
+        Ok(self)
+    }
+
+    pub(super) fn arguments(&self) -> Blob {
+        self.arguments.clone()
+    }
+
+    fn text(&self) -> String {
+        match &self.name {
+            Name::Function(name) => task_name(name, self.object),
+            Name::Registered(name) => task_name(name, self.object),
+        }
+    }
+
+    pub(super) fn value<R: Payload>(&self, answer: Answer) -> Result<R> {
+        match answer {
+            Answer::Value(blob) => self.open(blob),
+            other => Err(self.error(other)),
+        }
+    }
+
+    /// What was made: its number, and the door to it.
+    pub(super) fn made(&self, answer: Answer) -> Result<Made> {
+        match answer {
+            Answer::Made { object, door } => Ok(Made::Here { object, door }),
+            #[cfg(feature = "net")]
+            Answer::Lent { object } => Ok(Made::Lent { object }),
+            other => Err(self.error(other)),
+        }
+    }
+
+    fn open<R: Payload>(&self, blob: Blob) -> Result<R> {
+        let opened = catch_unwind(|| blob.open()).unwrap_or_else(|payload| {
+            std::mem::forget(payload);
+            Err(Error::DecodeMessage { cause: "its `Deserialize` panicked".into() })
+        });
+        opened.map_err(|error| match error {
+            Error::DecodeMessage { cause } => self.broken(cause),
+            other => other,
+        })
+    }
+
+    fn broken(&self, cause: String) -> Error {
+        Error::Decode { what: "the result", task: self.text(), cause }
+    }
+
+    fn error(&self, answer: Answer) -> Error {
+        let task = self.text();
+        match answer {
+            Answer::Failed(failure) => failed(failure, task),
+            Answer::NotCreated(cause) => Error::NotCreated { task, cause },
+            Answer::Refused(why) => Error::Refused { task, why },
+            _ => self.broken("it answers another question".into()),
+        }
+    }
+}
+
+fn failed(failure: Failure, task: String) -> Error {
+    match failure {
+        Failure::Panicked { message, location, backtrace } => {
+            Error::Panicked(Panic { message, location, backtrace, task })
+        }
+        Failure::Encode(cause) => Error::Encode { what: "the result", task, cause },
+        Failure::Decode(cause) => Error::Decode { what: "the arguments", task, cause },
+        Failure::TooLarge { size } => {
+            Error::TooLarge { what: "the result", task, size, max: crate::wire::DEFAULT_MAX }
+        }
+        Failure::Foreign(_) => Error::Refused { task, why: Refusal::WrongTypes },
+        Failure::Cancelled | Failure::TimedOut => Error::Cancelled { task },
+    }
+}

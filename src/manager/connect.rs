@@ -1,0 +1,120 @@
+//! Connecting to the manager of another program, on this machine or over a network.
+
+use super::root::Manager;
+use super::server::Welcome;
+use crate::channel::{Address, Client, Connection, Nothing};
+use crate::error::Result;
+
+impl Manager {
+    /// Connects to a manager of another program, at its [`address`](crate::ManagerBuilder::address). Python: `connect`.
+    ///
+    /// Such a copy does not keep the manager alive. What it may call is what is registered by name, and what this crate has itself; a copy of the same build of the same
+    /// program may call everything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connection`](crate::Error::Connection) if nobody listens there, or a process of another user; [`Error::Disconnected`](crate::Error::Disconnected) if it ends meanwhile; [`Error::DecodeMessage`](crate::Error::DecodeMessage) if what listens there is no manager.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::Manager;
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let path = std::env::temp_dir().join(format!("example-of-managers-{}", std::process::id()));
+    /// let manager = Manager::builder().address(&path).start().await?;
+    /// manager.publish("list", &manager.create(Vec::<u32>::new, ()).await?).await?;
+    ///
+    /// // In another program:
+    /// let theirs = Manager::connect(&path).await?;
+    /// let list = theirs.find::<multiprocess::Proxy<Vec<u32>>>("list").await?.expect("it was published");
+    /// list.call(Vec::push, (7,)).await?;
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub async fn connect(address: impl Into<Address>) -> Result<Self> {
+        let guest: Connection<Nothing, Welcome> = Client::connect(address).await?;
+        Ok(Self::new(guest.recv().await?, None, None))
+    }
+
+    /// As [`connect`](Self::connect), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Error, Manager};
+    ///
+    /// assert!(matches!(Manager::blocking_connect(std::path::Path::new("/nobody/listens/here")), Err(Error::Connection { .. })));
+    /// ```
+    pub fn blocking_connect(address: impl Into<Address>) -> Result<Self> {
+        let guest: Connection<Nothing, Welcome> = Client::blocking_connect(address)?;
+        Ok(Self::new(guest.blocking_recv()?, None, None))
+    }
+
+    /// Connects to a manager of any machine, at its [`address`](crate::ManagerBuilder::address) and with its [key](crate::ManagerBuilder::authkey).
+    ///
+    /// # Over a network
+    ///
+    /// - What may be called is what is [registered](crate::ManagerBuilder::register) by name, and what this crate has itself: [`dict`](Self::dict) and so on, without `update`. Everything else is
+    ///   [`Refusal::OtherProgram`](crate::Refusal::OtherProgram), since nobody knows that both run the same program.
+    /// - A proxy stays in its process and does not travel, and what is kept in dicts, lists and queues holds no proxies. Whoever is to have an object finds it by the name that it is [published](Self::publish) with.
+    /// - The manager keeps an object for this client until its last proxy here is dropped, or the client is gone: it has ended or closed its connection, or its machine has not answered for 30 s. So an
+    ///   object that two clients share is to be published, or held by one of them until the other has found it.
+    /// - There is no reconnecting: when the connection is lost, every call is [`Error::Disconnected`](crate::Error::Disconnected).
+    ///
+    /// # Errors
+    ///
+    /// `Error::Authentication` if the key is another one, [`Error::Connection`](crate::Error::Connection) if nobody can be reached there, and as for [`Proxy::call`](crate::Proxy::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{AuthKey, DictProxy, Manager};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let key = AuthKey::generate();
+    /// let manager = Manager::builder().address(("127.0.0.1", 0)).authkey(&key).start().await?;
+    /// manager.publish("scores", &manager.dict::<String, u32>().await?).await?;
+    /// let address = manager.address().expect("it listens");
+    ///
+    /// // On another machine, which was told the address and the key:
+    /// let theirs = Manager::connect_with(address, &key).await?;
+    /// let scores: DictProxy<String, u32> = theirs.find("scores").await?.expect("it is published");
+    /// scores.insert(&"you".to_owned(), &7).await?;
+    /// # drop((scores, theirs));
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "net")]
+    pub async fn connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
+        let address = address.into();
+        let (route, server) = super::remote::Route::open(address, key.clone()).await?;
+        Ok(Self::lent(super::lines::Lines::over(server, route)))
+    }
+
+    /// As [`connect_with`](Self::connect_with), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect_with`](Self::connect_with).
+    ///
+    /// # Examples
+    ///
+    /// See [`connect_with`](Self::connect_with).
+    #[cfg(feature = "net")]
+    pub fn blocking_connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
+        crate::wait::block_on(Self::connect_with(address, key))
+    }
+}

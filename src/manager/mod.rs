@@ -1,0 +1,41 @@
+//! Objects that live in one process and are used from others: the server that holds them, and the proxies by which they are called.
+//!
+//! ```text
+//! client                                          server
+//! Proxy ── door: a socket of the object ────────► whoever wants to call sends a line through it
+//!   └───── line: a pair of sockets ─────────────► session: a thread that takes a request, calls, answers
+//! ```
+//!
+//! The kernel counts the copies of a door, also those under way. When the last is closed, nobody can call the object any more, and it is dropped.
+
+mod blob;
+mod builder;
+mod call;
+mod connect;
+mod exposed;
+mod guests;
+mod lines;
+mod message;
+mod owner;
+mod proxy;
+mod publish;
+mod reference;
+#[cfg(feature = "net")]
+mod remote;
+mod root;
+mod served;
+mod server;
+mod session;
+mod shapes;
+mod typed;
+
+pub use builder::ManagerBuilder;
+pub use exposed::Exposed;
+pub use message::Refusal;
+pub use proxy::Proxy;
+pub use root::Manager;
+pub use typed::{
+    BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy,
+    GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, NamespaceProxy, Pages, QueueProxy, RLockProxy,
+    SemaphoreProxy, SetProxy, ValueProxy,
+};

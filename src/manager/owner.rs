@@ -1,0 +1,181 @@
+//! Where a server runs: in a child of its own, or on threads of this process.
+
+use std::fmt;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::exposed::{Registry, Travelling};
+use super::server::{Ready, Welcome, make_room};
+use crate::channel::{Address, Listener, Receiver, Sender, blocking_wait, one_way, wait};
+use crate::error::{Error, Result};
+use crate::process::Process;
+use crate::task::capture_panics;
+use crate::wait::block_on;
+
+/// What a server is to be, as its process gets it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub(super) types: Travelling,
+    pub(super) most_sessions: usize,
+    pub(super) address: Option<Address>,
+    pub(super) key: Option<Secret>,
+}
+
+/// A key on its way to the process that listens with it, over a pipe that nobody else has.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Secret(pub(super) [u8; 32]);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What a server says when it has started: how to call it, and where it listens.
+pub(super) type Begun = (Welcome, Option<Address>);
+
+/// Whoever runs the server.
+pub(super) enum Owner {
+    Process(Process<()>),
+    Thread(Mutex<Option<oneshot::Receiver<()>>>),
+}
+
+/// A server that was started and has not answered.
+pub(super) struct Starting {
+    process: Process<()>,
+    report: Receiver<Result<Begun, String>>,
+}
+
+impl Plan {
+    /// Starts the server in a child.
+    pub(super) fn start(self, name: Option<String>) -> Result<Starting> {
+        let (report, sender) = one_way()?;
+        let name = name.unwrap_or_else(|| "Manager".to_owned());
+        let process = Process::builder().name(name).daemon(true).spawn(serve_in_child, (sender, self))?;
+        Ok(Starting { process, report })
+    }
+
+    fn ready(self) -> Result<Ready> {
+        let wrong = |why| Error::Incompatible { why };
+        let registry = Registry::arrived(self.types).map_err(wrong)?;
+        let listener = self.address.map(|address| listen(address, self.key)).transpose()?;
+        Ready::new(registry, self.most_sessions, listener)
+    }
+
+    /// Serves on threads of this process.
+    pub(super) fn serve_here(self) -> Result<(Begun, Owner)> {
+        let mut ready = self.ready()?;
+        let welcome = ready.welcome();
+        let (ended, end) = oneshot::channel();
+        let serve = move || {
+            capture_panics();
+            // Whoever has its door sees it as the end of the server.
+            let _failed = ready.serve();
+            let _nobody_waits = ended.send(());
+        };
+        thread::Builder::new()
+            .name("multiprocess-manager".into())
+            .spawn(serve)
+            .map_err(|cause| Error::start("start the manager's thread", cause))?;
+        Ok((welcome, Owner::Thread(Mutex::new(Some(end)))))
+    }
+}
+
+/// A listener, and whether it has a key.
+fn listen(address: Address, key: Option<Secret>) -> Result<(Listener, bool)> {
+    match key {
+        #[cfg(feature = "net")]
+        Some(Secret(key)) => Ok((Listener::builder().authkey(key.into()).bind(address)?, true)),
+        _ => Ok((Listener::bind(address)?, false)),
+    }
+}
+
+/// The child's function.
+fn serve_in_child(report: Sender<Result<Begun, String>>, plan: Plan) {
+    // Without it there is room for fewer.
+    let _as_before = make_room();
+    let mut ready = match plan.ready() {
+        Ok(ready) => ready,
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            let _nobody_waits = report.blocking_send(&Err(format!("{error}{}", cause.unwrap_or_default())));
+            return;
+        }
+    };
+    let told = report.blocking_send(&Ok(ready.welcome()));
+    drop(report);
+    if told.is_ok() {
+        ready.serve().expect("a server that has just started can serve");
+    }
+}
+
+impl Starting {
+    pub(super) async fn finish(self) -> Result<(Begun, Owner)> {
+        wait(&[&self.report as &dyn std::os::fd::AsFd, &self.process.sentinel()], None).await?;
+        match self.report.try_recv() {
+            Ok(Some(said)) => self.begun(said),
+            // Its end says more.
+            _ => Err(self.process.join().await.err().unwrap_or_else(nothing_said)),
+        }
+    }
+
+    pub(super) fn blocking_finish(self) -> Result<(Begun, Owner)> {
+        blocking_wait(&[&self.report as &dyn std::os::fd::AsFd, &self.process.sentinel()], None)?;
+        match self.report.try_recv() {
+            Ok(Some(said)) => self.begun(said),
+            _ => Err(self.process.blocking_join().err().unwrap_or_else(nothing_said)),
+        }
+    }
+
+    fn begun(self, said: Result<Begun, String>) -> Result<(Begun, Owner)> {
+        match said {
+            Ok(welcome) => Ok((welcome, Owner::Process(self.process))),
+            Err(why) => Err(Error::start("start the manager", io::Error::other(why))),
+        }
+    }
+}
+
+fn nothing_said() -> Error {
+    Error::start("start the manager", io::ErrorKind::UnexpectedEof.into())
+}
+
+impl Owner {
+    pub(super) fn pid(&self) -> u32 {
+        match self {
+            Self::Process(process) => process.pid(),
+            Self::Thread(_) => std::process::id(),
+        }
+    }
+
+    /// Waits until the server has ended.
+    pub(super) async fn ended(&self) -> Result<()> {
+        match self {
+            Self::Process(process) => process.join().await,
+            Self::Thread(end) => {
+                let end = end.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(end) = end {
+                    // An error is its end too.
+                    let _ended = end.await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn blocking_ended(&self) -> Result<()> {
+        match self {
+            Self::Process(process) => process.blocking_join(),
+            Self::Thread(_) => block_on(self.ended()),
+        }
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").field("pid", &self.pid()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,231 @@
+//! A proxy without its type: which object of which server, and the door to it.
+
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::blob::Raw;
+use super::call::{Call, Made};
+use super::lines::Lines;
+use super::message::{Answer, Ask, Door, Line, Request, What};
+use crate::error::{Error, Result};
+use crate::task::{Arguments, Payload};
+
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    lines: Arc<Lines>,
+    way: Way,
+    pub(super) object: u64,
+}
+
+/// How calls come to the object.
+#[derive(Debug, Clone)]
+pub(super) enum Way {
+    Door(Arc<Door>),
+    #[cfg(feature = "net")]
+    Lease(#[expect(dead_code, reason = "it ends when it is dropped")] Arc<super::remote::Lease>),
+}
+
+thread_local! {
+    /// While a proxy is published over a network, its number is all that is written of it.
+    static NUMBER_ONLY: Cell<bool> = const { Cell::new(false) };
+    /// What the next proxy that is decoded on this thread is.
+    static FOUND: RefCell<Option<Reference>> = const { RefCell::new(None) };
+}
+
+/// A call with its request.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) call: Call,
+    pub(super) request: Request,
+}
+
+impl Reference {
+    pub(super) fn new(lines: Arc<Lines>, door: Door, object: u64) -> Self {
+        Self { lines, way: Way::Door(Arc::new(door)), object }
+    }
+
+    /// What the server lends to this client over a network.
+    #[cfg(feature = "net")]
+    pub(super) fn lent(lines: Arc<Lines>, object: u64) -> Self {
+        let way = Way::Lease(super::remote::Lease::new(&lines, object));
+        Self { lines, way, object }
+    }
+
+    /// True if it is used over a network, where no doors travel.
+    pub(super) fn is_lent(&self) -> bool {
+        self.door().is_none()
+    }
+
+    /// The proxy of any kind that stands for this.
+    pub(super) fn into_proxy<P: Payload>(self) -> Result<P> {
+        FOUND.set(Some(self));
+        let proxy = Raw::default().open();
+        FOUND.set(None);
+        proxy
+    }
+
+    /// The number of the object that a proxy of any kind stands for.
+    pub(super) fn number_of<P: Payload>(proxy: &P) -> Result<u64> {
+        NUMBER_ONLY.set(true);
+        let written = Raw::of(proxy);
+        NUMBER_ONLY.set(false);
+        written?.open()
+    }
+
+    /// The door, where there is one.
+    #[cfg_attr(
+        not(feature = "net"),
+        expect(clippy::unnecessary_wraps, reason = "over a network there is none")
+    )]
+    pub(super) fn door(&self) -> Option<&Door> {
+        match &self.way {
+            Way::Door(door) => Some(door),
+            #[cfg(feature = "net")]
+            Way::Lease(_) => None,
+        }
+    }
+
+    pub(super) fn server(&self) -> u128 {
+        self.lines.server
+    }
+
+    /// A request to this object.
+    pub(super) fn ask(&self, what: What, call: &Call) -> Request {
+        Request::Ask(Ask { object: self.object, what, arguments: call.arguments() })
+    }
+
+    /// A request to call what is the crate's own.
+    pub(super) fn ours(&self, name: &'static str, args: &impl Arguments) -> Result<Asked> {
+        let call = Call::of(name, self.object, args)?;
+        let request = self.ask(What::CallOurs { name: name.to_owned() }, &call);
+        Ok(Asked { call, request })
+    }
+
+    pub(super) async fn finish<R: Payload>(&self, asked: Asked) -> Result<R> {
+        let Asked { call, request } = asked;
+        call.value(self.exchange(request).await?)
+    }
+
+    pub(super) fn blocking_finish<R: Payload>(&self, asked: &Asked) -> Result<R> {
+        asked.call.value(self.blocking_exchange(&asked.request)?)
+    }
+
+    pub(super) async fn exchange(&self, request: Request) -> Result<Answer> {
+        let line = self.lines.take(&self.way).await?;
+        let answer = talk(&line, &request).await?;
+        self.lines.put(line);
+        Ok(answer)
+    }
+
+    pub(super) fn blocking_exchange(&self, request: &Request) -> Result<Answer> {
+        let line = self.lines.blocking_take(&self.way)?;
+        let answer = blocking_talk(&line, request)?;
+        self.lines.put(line);
+        Ok(answer)
+    }
+
+    /// As `exchange`; the line stays with the caller, since the server keeps something for its session.
+    pub(super) async fn exchange_and_keep(&self, request: Request) -> Result<(Answer, Line)> {
+        let line = self.lines.take(&self.way).await?;
+        let answer = talk(&line, &request).await?;
+        Ok((answer, line))
+    }
+
+    pub(super) fn blocking_exchange_and_keep(&self, request: &Request) -> Result<(Answer, Line)> {
+        let line = self.lines.blocking_take(&self.way)?;
+        let answer = blocking_talk(&line, request)?;
+        Ok((answer, line))
+    }
+
+    /// Puts back a line on which nothing is kept any more.
+    pub(super) fn put(&self, line: Line) {
+        self.lines.put(line);
+    }
+
+    /// What the server has made.
+    pub(super) fn to_made(&self, made: Made) -> Self {
+        let lines = Arc::clone(&self.lines);
+        match made {
+            Made::Here { object, door } => Self::new(lines, door, object),
+            #[cfg(feature = "net")]
+            Made::Lent { object } => Self::lent(lines, object),
+        }
+    }
+}
+
+/// What cannot be encoded is an error of the call that is made of it.
+pub(super) fn attempt(ask: impl FnOnce() -> Result<Asked>) -> Result<Asked> {
+    ask()
+}
+
+pub(super) async fn talk(line: &Line, request: &Request) -> Result<Answer> {
+    match line.send(request).await.map_err(lost) {
+        Ok(()) => line.recv().await.map_err(lost),
+        Err(error) => last_word(line, error),
+    }
+}
+
+pub(super) fn blocking_talk(line: &Line, request: &Request) -> Result<Answer> {
+    match line.blocking_send(request).map_err(lost) {
+        Ok(()) => line.blocking_recv().map_err(lost),
+        Err(error) => last_word(line, error),
+    }
+}
+
+/// A server that has no room says so and hangs up, perhaps before it was asked anything.
+fn last_word(line: &Line, error: Error) -> Result<Answer> {
+    match line.try_recv() {
+        Ok(Some(answer)) if matches!(error, Error::Disconnected) => Ok(answer),
+        _ => Err(error),
+    }
+}
+
+/// A line over a network ends in many ways, which are all one to whoever calls.
+pub(super) fn lost(error: Error) -> Error {
+    match error {
+        Error::Connection { cause, .. } if is_lost(cause.kind()) => Error::Disconnected,
+        other => other,
+    }
+}
+
+fn is_lost(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::BrokenPipe
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+    )
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if NUMBER_ONLY.get() {
+            return self.object.serialize(serializer);
+        }
+        let Some(door) = self.door() else {
+            return Err(S::Error::custom(
+                "a proxy over a network stays in its process; publish it by a name",
+            ));
+        };
+        (self.lines.server, self.object, door).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if let Some(found) = FOUND.take() {
+            return Ok(found);
+        }
+        let (server, object, door) = <(u128, u64, Door)>::deserialize(deserializer)?;
+        Ok(Self::new(Lines::to(server), door, object))
+    }
+}

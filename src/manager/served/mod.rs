@@ -1,0 +1,50 @@
+//! The crate's own types as a server holds them. They know nothing of the types of what they hold: that is bytes to them.
+
+mod fault;
+mod flag;
+mod mailbox;
+mod meeting;
+mod owned;
+mod page;
+mod sequence;
+mod sleepers;
+mod slot;
+mod table;
+mod turns;
+
+use std::sync::Arc;
+
+pub(super) use fault::Fault;
+pub(super) use owned::Who;
+pub(super) use page::Page;
+pub(super) use sequence::Sequence;
+pub(super) use slot::Slot;
+pub(super) use table::Table;
+
+use super::exposed::{Part, Registry};
+use super::server::ours;
+use crate::task::{Object, object};
+
+/// All of them, by their names in requests.
+pub(super) fn registry() -> Registry {
+    let mut registry = Registry::default();
+    let added = [
+        registry.add("dict", table::expose),
+        registry.add("list", sequence::expose),
+        registry.add("value", slot::expose),
+        registry.add("queue", mailbox::expose),
+        registry.add("turns", turns::expose),
+        registry.add("rlock", owned::expose),
+        registry.add("event", flag::expose),
+        registry.add("barrier", meeting::expose),
+        registry.add("condition", sleepers::expose),
+    ];
+    assert!(added.iter().all(Result::is_ok), "a program that has this crate from a library has no managers");
+    registry
+}
+
+/// What was published, by name.
+pub(super) fn directory() -> (Object, Arc<Part>) {
+    let part = ours().find("dict").expect("it is registered above");
+    (object(Table::default()), Arc::clone(part))
+}
