@@ -5,7 +5,7 @@ use std::any::type_name;
 use super::blob::{Blob, Raw};
 use super::call::Call;
 use super::message::{Answer, Ask, Refusal, Request, What};
-use super::reference::{Asked, Reference, attempt};
+use super::reference::{Asked, Reference};
 use super::root::Manager;
 use super::server::DIRECTORY;
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ impl Manager {
         name: &str,
         proxy: &P,
     ) -> impl Future<Output = Result<bool>> + Send + use<'_, P> {
-        let asked = attempt(|| self.publishing(name, proxy));
+        let asked = self.publishing(name, proxy);
         async move { self.root.finish(asked?).await }
     }
 
@@ -65,7 +65,7 @@ impl Manager {
         &self,
         name: &str,
     ) -> impl Future<Output = Result<Option<P>>> + Send + use<'_, P> {
-        let (asked, name) = (attempt(|| self.finding::<P>(name)), name.to_owned());
+        let (asked, name) = (self.finding::<P>(name), name.to_owned());
         async move {
             let Asked { call, request } = asked?;
             self.found(&name, &call, self.root.exchange(request).await?)
@@ -112,7 +112,7 @@ impl Manager {
     ///
     /// See [`blocking_find`](Self::blocking_find).
     pub fn unpublish(&self, name: &str) -> impl Future<Output = Result<bool>> + Send + use<'_> {
-        let asked = attempt(|| Self::unpublishing(name));
+        let asked = Self::unpublishing(name);
         async move { self.root.finish(asked?).await }
     }
 
