@@ -3,7 +3,9 @@
 //! A time alone says little, since it changes with the machine and with what else runs there. So each case measures
 //! its floor in the same run, in turns with itself, and what counts is the ratio of the two. See `benches/README.md`.
 
+mod burn;
 mod child;
+mod chunks;
 mod echo;
 mod manager;
 mod map;
@@ -14,6 +16,7 @@ mod queue;
 mod report;
 mod roundtrip;
 mod sample;
+mod scale;
 mod shared;
 mod speedup;
 mod start;
@@ -25,7 +28,7 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 34] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
     ("value_inc_2p", shared::value),
@@ -42,6 +45,15 @@ const CASES: [Case; 25] = [
     ("map_u64_1m", map::default_chunks),
     ("map_u64_chunk1", map::single_elements),
     ("cpu_speedup_2", speedup::two_workers),
+    ("chunks_100ns", chunks::hundred_ns),
+    ("chunks_10us", chunks::ten_us),
+    ("chunks_1ms", chunks::one_ms),
+    ("chunks_50ms", chunks::fifty_ms),
+    ("chunks_lognormal", chunks::lognormal),
+    ("applies_10k", scale::ten_thousand_at_once),
+    ("queued_call_bytes", scale::queued_bytes),
+    ("queued_1m", scale::million_queued),
+    ("workers_64", scale::many_workers),
     ("echo_64m", echo::large),
     ("array_inplace_64m", shared::array),
     ("broadcast_64m_100_tasks", shared::broadcast),

@@ -4,11 +4,12 @@
 //! reach at the same time is told on stderr.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use multiprocess::ProcessPool;
 use tokio::runtime::Runtime;
 
+use crate::burn::{burn, steps_in};
 use crate::plan::Amount;
 use crate::report::Line;
 use crate::sample::{in_turns, timed};
@@ -19,16 +20,11 @@ const ROUNDS: u32 = 3;
 /// What two workers can reach on two cores.
 const IDEAL: f64 = 2.0;
 
-/// Always the same work, however fast the machine is just now.
-fn burn(steps: u64) -> u64 {
-    (0..steps).fold(1, |state, step| black_box(state ^ step).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-}
-
 pub(crate) fn two_workers(amount: Amount) -> Line {
     let runtime = Runtime::new().expect("a runtime can be made");
     let pool = runtime.block_on(async { ProcessPool::new(2) }).expect("two workers are a pool");
     runtime.block_on(pool.ready()).expect("the workers start");
-    let (tasks, steps) = (amount.of(TASKS), steps());
+    let (tasks, steps) = (amount.of(TASKS), steps_in(TASK));
     let alone = || vec![timed(|| burn_times(tasks, steps)).0];
     let by_pool = || vec![timed(|| runtime.block_on(burn_all(&pool, tasks, steps))).0];
     let by_threads = || vec![timed(|| burn_on_threads(tasks, steps)).0];
@@ -39,17 +35,6 @@ pub(crate) fn two_workers(amount: Amount) -> Line {
     let bare = threaded.floor.as_secs_f64() / threaded.case.as_secs_f64();
     eprintln!("  two bare threads: {bare:.2}");
     Line::new(pooled.floor.as_secs_f64() / pooled.case.as_secs_f64(), "x", IDEAL)
-}
-
-/// How many steps one task has: the most that were seen to fit into its time, which is when the core was ours.
-fn steps() -> u64 {
-    const PORTION: u64 = 1_000;
-    let fitting = || {
-        let began = Instant::now();
-        let portions = std::iter::repeat_with(|| black_box(burn(PORTION)));
-        portions.take_while(|_| began.elapsed() < TASK).map(|_| PORTION).sum::<u64>()
-    };
-    (0..5).map(|_| fitting()).max().expect("it was tried")
 }
 
 async fn burn_all(pool: &ProcessPool, tasks: u32, steps: u64) {

@@ -140,10 +140,15 @@ pub(crate) trait Link: Send + Sync {
     fn attend(self: Arc<Self>, runtime: &tokio::runtime::Handle);
     /// Enters a call on the board. Comes before its `send`.
     fn enter(&self, slot: u8, call: u64);
-    fn send(self: Arc<Self>, call: Call);
-    /// Delivers what the worker has sent, unless somebody else is at it or nothing is to be looked for.
+    /// Puts a call in line. Done while the pool holds its lock, and before the `flush`.
+    fn send(&self, call: Call);
+    /// Sends what is in line, or leaves it there until the worker has less to do: then the pool does this again.
+    fn flush(self: Arc<Self>) {}
+    /// Delivers what the worker has sent, unless somebody else is at it. Whoever looks again and again finds out soonest, and looks away in the end.
     fn look(&self) {}
-    /// Takes a call back unless it has started.
+    /// Looks a last time.
+    fn look_away(&self) {}
+    /// Takes a call back unless it has started. If that is so, a `flush` follows.
     fn revoke(&self, slot: u8, call: u64) -> bool;
     /// Asks the task in this slot to end early.
     fn cancel(&self, slot: u8);
@@ -173,12 +178,12 @@ pub(crate) trait Link: Send + Sync {
 
 /// What workers tell. Called from any thread, never while the pool holds its lock.
 pub(crate) trait Events: Send + Sync {
-    /// Results have come.
+    /// Results have come, in this order.
     ///
     /// # Errors
     ///
     /// Why the worker must not be trusted any more.
-    fn reply(&self, worker: WorkerId, reply: Reply, parcel: Parcel) -> Result<(), String>;
+    fn replies(&self, worker: WorkerId, replies: Vec<(Reply, Parcel)>) -> Result<(), String>;
 
     /// The worker is gone, and everything it sent has been told. Comes once for each link.
     fn gone(&self, worker: WorkerId, end: End);

@@ -141,7 +141,7 @@ impl Server {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
                 let luggage = Luggage::of(reply.elements - 1, handles);
-                let told = self.events.reply(self.worker, reply, Parcel::new(records, luggage));
+                let told = self.events.replies(self.worker, vec![(reply, Parcel::new(records, luggage))]);
                 told.map_err(io::Error::other)
             });
             if ran.is_err() {
@@ -169,7 +169,7 @@ impl Link for ThreadLink {
         self.context.board.enter(slot.into(), call);
     }
 
-    fn send(self: Arc<Self>, call: Call) {
+    fn send(&self, call: Call) {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(calls) = &*calls {
             // A thread that has ended has told so, and the call is sent elsewhere.

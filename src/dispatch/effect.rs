@@ -5,13 +5,22 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 
 use super::unit::{Piece, Unit};
-use crate::backend::{Call, Link};
+use crate::backend::Link;
 use crate::error::{Death, Error};
 use crate::wire::Parcel;
 
+/// All that follows from one turn and may not be done under the lock.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// Links with calls in line, or with less to do than before. They come first, since their workers wait.
+    flushed: Vec<Arc<dyn Link>>,
+    others: Vec<Effect>,
+}
+
 /// What is done once the lock is free.
 pub(super) enum Effect {
-    Send(Arc<dyn Link>, Call),
+    /// Sends what is in line, if the worker has little to do.
+    Flush(Arc<dyn Link>),
     Accept(Arc<Unit>, Piece),
     Fail {
         unit: Arc<Unit>,
@@ -36,10 +45,31 @@ pub(super) struct Occasion {
     pub(super) end: Option<Death>,
 }
 
-impl Effect {
+impl Effects {
+    pub(super) fn push(&mut self, effect: Effect) {
+        match effect {
+            Effect::Flush(link) => self.flush(link),
+            other => self.others.push(other),
+        }
+    }
+
+    /// Each link once, however much is in line.
+    fn flush(&mut self, link: Arc<dyn Link>) {
+        if !self.flushed.iter().any(|known| Arc::ptr_eq(known, &link)) {
+            self.flushed.push(link);
+        }
+    }
+
     pub(super) fn perform(self) {
+        self.flushed.into_iter().for_each(Link::flush);
+        self.others.into_iter().for_each(Effect::perform);
+    }
+}
+
+impl Effect {
+    fn perform(self) {
         match self {
-            Self::Send(link, call) => link.send(call),
+            Self::Flush(link) => link.flush(),
             Self::Accept(unit, piece) => unit.sink.accept(piece),
             Self::Fail { unit, error, first, elements } => unit.fail(error, first, elements),
             Self::Forget(unit) => drop(unit),

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::effect::{Effect, Occasion};
+use super::effect::Occasion;
 use super::lanes::LaneId;
-use super::ledger::{Action, Ledger, Phase, Submission, UnitId};
+use super::ledger::{Ledger, Phase, Submission, UnitId};
 use super::limits::Limits;
 use super::links::Links;
 use super::lookout::Looking;
@@ -48,16 +48,16 @@ pub(crate) struct Engine {
     limits: Limits,
     terms: Terms,
     /// Told when a worker comes or goes, or the pool changes as a whole.
-    changed: Rooted<watch::Sender<()>>,
+    pub(super) changed: Rooted<watch::Sender<()>>,
     next_id: AtomicU64,
     /// Threads that are doing what follows from an event, which is not settled before they have.
-    performing: AtomicUsize,
+    pub(super) performing: AtomicUsize,
     looking: Looking,
     this: Weak<Engine>,
 }
 
 pub(super) struct State {
-    ledger: Ledger<Arc<Unit>>,
+    pub(super) ledger: Ledger<Arc<Unit>>,
     pub(super) links: Links,
     pub(super) starts: HashMap<WorkerId, AbortHandle>,
     /// The timer that is set, and when it goes off.
@@ -175,7 +175,7 @@ impl Engine {
         &self.profile
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -318,35 +318,6 @@ impl Engine {
         .await
     }
 
-    /// Tells the ledger of an event and does what follows.
-    fn act<R>(
-        &self,
-        mut occasion: Occasion,
-        event: impl FnOnce(&mut Ledger<Arc<Unit>>, &Links, &mut Vec<Action<Arc<Unit>>>) -> R,
-    ) -> R {
-        let mut actions = Vec::new();
-        let mut state = self.lock();
-        let State { ledger, links, .. } = &mut *state;
-        if ledger.keeps_time() {
-            ledger.notice(Instant::now());
-        }
-        let result = event(ledger, links, &mut actions);
-        let ends = *ledger.phase() != Phase::Open;
-        let effects: Vec<_> = actions
-            .into_iter()
-            .filter_map(|action| self.prepare(&mut state, action, &mut occasion))
-            .collect();
-        self.set_timer(&mut state);
-        self.performing.fetch_add(1, Ordering::SeqCst);
-        drop(state);
-        effects.into_iter().for_each(Effect::perform);
-        let was_last = self.performing.fetch_sub(1, Ordering::SeqCst) == 1;
-        if ends || (was_last && self.is_waited_for()) {
-            self.changed.send_replace(());
-        }
-        result
-    }
-
     /// Nobody is doing any more what followed from an event.
     fn has_performed(&self) -> bool {
         fence(Ordering::SeqCst);
@@ -354,7 +325,7 @@ impl Engine {
     }
 
     /// Somebody waits for the pool as a whole. Whoever comes later looks himself.
-    fn is_waited_for(&self) -> bool {
+    pub(super) fn is_waited_for(&self) -> bool {
         fence(Ordering::SeqCst);
         self.changed.receiver_count() > 0
     }
@@ -395,7 +366,7 @@ impl Engine {
     }
 
     /// Sets the timer for what the ledger has to do next, unless it is set for an earlier time already.
-    fn set_timer(&self, state: &mut State) {
+    pub(super) fn set_timer(&self, state: &mut State) {
         if state.ledger.needs_pulse() {
             state.ledger.set_pulse(Instant::now());
         }
@@ -441,16 +412,23 @@ impl Engine {
                     elapsed_ns: 0,
                     handles: 0,
                 };
-                let _checked = self.reply(worker, reply, Parcel::new(bytes, Luggage::default()));
+                let _checked = self.replies(worker, vec![(reply, Parcel::new(bytes, Luggage::default()))]);
             }
         }
     }
 }
 
 impl Events for Engine {
-    fn reply(&self, worker: WorkerId, reply: Reply, parcel: Parcel) -> Result<(), String> {
-        let occasion = Occasion { parcel, end: None };
-        self.act(occasion, |ledger, links, out| ledger.reply(worker, reply, links, out))
+    fn replies(&self, worker: WorkerId, replies: Vec<(Reply, Parcel)>) -> Result<(), String> {
+        let mut turn = self.turn();
+        let mut told = replies.into_iter().map(|(reply, parcel)| {
+            let occasion = Occasion { parcel, end: None };
+            turn.tell(occasion, |ledger, links, out| ledger.reply(worker, reply, links, out))
+        });
+        let told = told.try_for_each(|told| told);
+        turn.flush(worker);
+        turn.end();
+        told
     }
 
     fn gone(&self, worker: WorkerId, end: End) {

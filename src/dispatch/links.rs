@@ -14,7 +14,13 @@ pub(super) struct Links(pub(super) HashMap<WorkerId, Arc<dyn Link>>);
 
 impl Boards for Links {
     fn revoke(&self, worker: WorkerId, slot: u8, call: u64) -> bool {
-        self.0.get(&worker).is_some_and(|link| link.revoke(slot, call))
+        let Some(link) = self.0.get(&worker) else { return false };
+        let is_back = link.revoke(slot, call);
+        if is_back {
+            // What was to follow it may be what the worker has to do next.
+            Arc::clone(link).flush();
+        }
+        is_back
     }
 
     fn cancel(&self, worker: WorkerId, slot: u8) {

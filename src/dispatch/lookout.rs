@@ -4,6 +4,7 @@
 //! 2. Never more at once than there are cores besides one, in all pools of the process.
 //! 3. Between two looks others may run: a worker that shares the core would otherwise never come to answer.
 
+use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::yield_now;
@@ -14,6 +15,9 @@ use crate::os::cores;
 
 /// After looking in vain at most so many quick calls are let pass before the next attempt.
 const LONGEST_PAUSE: u32 = 255;
+
+/// So many looks, a fraction of a microsecond, until others may run. A look is cheap, and letting others run is not.
+const LOOKS: u32 = 8;
 
 /// Those who look just now.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
@@ -80,9 +84,12 @@ impl Lookout {
             self.link = link().filter(|_| enter());
         }
         while let Some(link) = &self.link {
-            link.look();
-            if came() {
-                return;
+            for _ in 0..LOOKS {
+                link.look();
+                if came() {
+                    return self.stop();
+                }
+                spin_loop();
             }
             yield_now();
             if began.elapsed() > looking.limit {
@@ -101,7 +108,8 @@ impl Lookout {
     }
 
     fn stop(&mut self) {
-        if self.link.take().is_some() {
+        if let Some(link) = self.link.take() {
+            link.look_away();
             LOOKING.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -11,6 +11,7 @@ mod prepare;
 mod starting;
 mod stats;
 mod terms;
+mod turn;
 mod unit;
 
 pub use stats::Stats;

@@ -28,7 +28,9 @@ impl Engine {
                 link.enter(head.slot, head.call);
                 unit.leave_queue();
                 let parcel = unit.parcel_of(done, head.elements);
-                Some(Effect::Send(link, Call { head, task: unit.task, parcel, watched }))
+                // Here, so that calls come to their worker in the order in which the ledger has sent them.
+                link.send(Call { head, task: unit.task, parcel, watched });
+                Some(Effect::Flush(link))
             }
             Action::Deliver { task: unit, first, reply } => {
                 let Reply { elements, elapsed_ns, .. } = reply;

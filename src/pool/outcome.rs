@@ -85,15 +85,14 @@ impl Results {
         let mut handles = Vec::new();
         // Once for all that have none.
         let _none = Arriving::begin(&mut handles);
+        let mut next = || reader.next().ok_or_else(|| label.broken("the worker sent too few results".into()));
+        if luggage.is_empty() {
+            return label.values(self.left, next, values);
+        }
         for element in self.taken..self.taken + self.left {
-            let record =
-                reader.next().ok_or_else(|| label.broken("the worker sent too few results".into()))?;
-            values.push(if luggage.is_empty() {
-                label.value(record.failed, record.bytes)?
-            } else {
-                luggage.take(element, &mut handles);
-                label.value_with(record.failed, record.bytes, &mut handles)?
-            });
+            let record = next()?;
+            luggage.take(element, &mut handles);
+            values.push(label.value_with(record.failed, record.bytes, &mut handles)?);
         }
         Ok(())
     }

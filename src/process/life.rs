@@ -169,11 +169,13 @@ impl Life {
 }
 
 impl Events for Life {
-    fn reply(&self, _worker: WorkerId, reply: Reply, parcel: Parcel) -> Result<(), String> {
-        if (reply.call, reply.elements) == (CALL.call, CALL.elements) && self.fate.came(parcel) {
-            return Ok(());
+    fn replies(&self, _worker: WorkerId, replies: Vec<(Reply, Parcel)>) -> Result<(), String> {
+        for (reply, parcel) in replies {
+            if (reply.call, reply.elements) != (CALL.call, CALL.elements) || !self.fate.came(parcel) {
+                return Err("it answered what it was not asked".into());
+            }
         }
-        Err("it answered what it was not asked".into())
+        Ok(())
     }
 
     fn gone(&self, _worker: WorkerId, end: End) {

@@ -7,6 +7,7 @@ use super::arity::{Arguments, TaskFn};
 use super::entry::conjure;
 use super::outcome::Payload;
 use super::panics::{Caught, caught};
+use crate::os;
 use crate::wire::{Arriving, Collecting, Failure, Fd, encode};
 
 /// Runs the task `F` on encoded arguments, and appends its encoded result. The handles of the arguments are exchanged for those of the result.
@@ -65,9 +66,18 @@ pub(crate) fn call_once<R: Payload>(
     dropped.map_err(panicked)
 }
 
+/// A task that forks returns twice. Only the worker goes on; the child it has made ends here, before it would touch the
+/// board or answer a second time.
+#[inline]
+pub(crate) fn leave_if_forked() {
+    if os::forked() {
+        os::leave_at_once(0);
+    }
+}
+
 /// Where a panic came from.
 #[derive(Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Decode,
     Run,
     Encode,
@@ -75,7 +85,7 @@ enum Step {
 
 impl Step {
     #[cold]
-    fn failed(self, panic: Caught) -> Failure {
+    pub(super) fn failed(self, panic: Caught) -> Failure {
         match self {
             Self::Decode => Failure::Decode(text(&panic)),
             Self::Run => panicked(panic),

@@ -19,6 +19,7 @@ use super::create::{CreateFn, Make, Unmade, make};
 use super::held::{Object, Wait};
 use super::initializer::{InitFn, Prepare};
 use super::method::{Invoke, Method, invoke};
+use super::stretch::{Odd, Stretch, stretch};
 use crate::os::Image;
 use crate::wire::{Failure, Fd, Initializer};
 
@@ -32,7 +33,16 @@ const MAGIC_HASH: u64 = 0xe214_1d0b_242b_180c;
 /// Offsets are counted from here.
 static ANCHOR: u8 = 0;
 
-type Call = fn(&[u8], &mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>;
+type One = fn(&[u8], &mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>;
+type Many = fn(&mut Stretch<'_, '_>) -> Option<Odd>;
+
+/// How a task is called: on one element, and on many at a stretch.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    one: One,
+    many: Many,
+}
 
 #[repr(C)]
 #[derive(Debug)]
@@ -85,7 +95,7 @@ impl<F: TaskFn<Args, M>, Args: Arguments, M> Of<F, Args, M> {
         kind: Call::KIND,
         name: type_name::<F>,
         fingerprint: fingerprint::<F, Args, F::Value>,
-        call: call::<F, Args, M>,
+        call: Call { one: call::<F, Args, M>, many: stretch::<F, Args, M> },
     };
 }
 
@@ -155,7 +165,12 @@ impl Task {
     /// Runs the function on encoded arguments, and appends its encoded result. The handles of the arguments are exchanged for those of
     /// the result; if it fails, whatever is left of them is of no use.
     pub(crate) fn call(self, input: &[u8], handles: &mut Vec<Fd>, out: &mut Vec<u8>) -> Result<(), Failure> {
-        (self.0.call)(input, handles, out)
+        (self.0.call.one)(input, handles, out)
+    }
+
+    /// Runs the function on many elements, up to one that is unlike the others.
+    pub(crate) fn stretch(self, stretch: &mut Stretch<'_, '_>) -> Option<Odd> {
+        (self.0.call.many)(stretch)
     }
 }
 
@@ -334,7 +349,7 @@ pub(super) fn conjure<F: Copy>() -> F {
 #[cfg(test)]
 mod tests {
     use super::{
-        ANCHOR, Entry, MAGIC, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker,
+        ANCHOR, Call, Entry, MAGIC, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker,
         resolve_method,
     };
     use crate::wire::{Initializer, decode, encode};
@@ -379,12 +394,12 @@ mod tests {
 
     #[test]
     fn a_forged_descriptor_outside_of_read_only_memory_is_refused() {
-        let forged = Box::new(Entry::<super::Call> {
+        let forged = Box::new(Entry::<Call> {
             magic: MAGIC,
             kind: 1,
             name: || "forged",
             fingerprint: || 7,
-            call: |_, _, _| Ok(()),
+            call: Call { one: |_, _, _| Ok(()), many: |_| None },
         });
         let offset = std::ptr::from_ref(&*forged).addr().wrapping_sub((&raw const ANCHOR).addr());
         assert!(resolve(offset.cast_signed() as i64, 7).is_err());

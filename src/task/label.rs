@@ -1,12 +1,13 @@
 //! What errors call a task by, and the way from its arguments to bytes and from the bytes of a result to a value or an error.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::arity::Arguments;
 use super::outcome::Payload;
 use crate::error::{Error, Limit, Panic, Result};
-use crate::wire::{Arriving, Collecting, Failure, Fd, Luggage, Parcel, decode, put_record};
+use crate::wire::{Arriving, Collecting, Failure, Fd, Luggage, Parcel, Record, decode, put_record};
 
 /// What errors call a task by, and how large its results may be.
 #[derive(Debug, Clone)]
@@ -83,6 +84,32 @@ impl Label {
         self.value(failed, bytes)
     }
 
+    /// The values of so many elements without handles, up to the first error. One net catches the panics of all.
+    pub(crate) fn values<'a, R: Payload>(
+        &self,
+        elements: u32,
+        mut next: impl FnMut() -> Result<Record<'a>>,
+        values: &mut Vec<R>,
+    ) -> Result<()> {
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            for _ in 0..elements {
+                let record = next()?;
+                if record.failed {
+                    return self.value::<R>(true, record.bytes).map(drop);
+                }
+                values.push(decode(record.bytes).map_err(|cause| self.broken(cause))?);
+            }
+            Ok(())
+        }));
+        decoded.unwrap_or_else(|payload| Err(self.panicked(payload)))
+    }
+
+    fn panicked(&self, payload: Box<dyn Any + Send>) -> Error {
+        // It may panic when it is dropped.
+        std::mem::forget(payload);
+        self.broken("its `Deserialize` panicked".into())
+    }
+
     /// One element's value. The caller's `Deserialize` may panic, and that is its element's error too.
     #[inline]
     pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8]) -> Result<R> {
@@ -92,10 +119,7 @@ impl Label {
         }
         match catch_unwind(|| decode(bytes)) {
             Ok(value) => value.map_err(|cause| self.broken(cause)),
-            Err(payload) => {
-                std::mem::forget(payload);
-                Err(self.broken("its `Deserialize` panicked".into()))
-            }
+            Err(payload) => Err(self.panicked(payload)),
         }
     }
 }

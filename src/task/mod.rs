@@ -10,6 +10,7 @@ mod label;
 mod method;
 mod outcome;
 mod panics;
+mod stretch;
 
 pub use arity::{Arguments, TaskFn};
 pub use create::CreateFn;
@@ -18,7 +19,7 @@ pub use initializer::{Fallible, InitFn};
 pub use method::{ByMut, ByRef, Method};
 pub use outcome::{Awaited, Outcome, Payload, Plain};
 
-pub(crate) use call::call_once;
+pub(crate) use call::{call_once, leave_if_forked};
 pub(crate) use create::Unmade;
 pub(crate) use entry::{
     InitializerRef, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker, resolve_method,
@@ -28,3 +29,4 @@ pub(crate) use held::{Object, Wait, object};
 pub(crate) use initializer::{Setup, State};
 pub(crate) use label::{Label, task_name};
 pub(crate) use panics::{capture_panics, caught, panic_text, print_panics};
+pub(crate) use stretch::{Odd, Stretch};

@@ -81,13 +81,23 @@ impl Frame {
     }
 }
 
+/// Appends a frame to others.
+pub(crate) fn append_frame(bytes: &mut Vec<u8>, message: &impl Message, payload: &[u8]) {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; 4]);
+    *bytes = postcard::to_extend(message, std::mem::take(bytes)).expect("a message is plain data");
+    let length = bytes.len() - start - 4 + payload.len();
+    let length = u32::try_from(length).expect("payloads are held below LARGEST_MAX");
+    bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(payload);
+}
+
 fn assemble(message: &impl Message, copied: &[u8], payload: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 + 48 + copied.len());
-    bytes.extend_from_slice(&[0; 4]);
-    let mut bytes = postcard::to_extend(message, bytes).expect("a message is plain data");
-    let length = u32::try_from(bytes.len() - 4 + payload).expect("payloads are held below LARGEST_MAX");
+    append_frame(&mut bytes, message, copied);
+    let length = u32::try_from(bytes.len() - 4 - copied.len() + payload);
+    let length = length.expect("payloads are held below LARGEST_MAX");
     bytes[..4].copy_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(copied);
     bytes
 }
 

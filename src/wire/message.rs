@@ -9,6 +9,9 @@ use super::identity::{Duty, Identity};
 /// Two processes work together only if they speak the same version.
 pub(crate) const PROTOCOL: u32 = 2;
 
+/// A worker that has written nothing for so long writes its replies before it goes on.
+pub(crate) const HOLD_NS: u64 = 500_000;
+
 /// Anything that stands at the head of a frame.
 pub(crate) trait Message: Serialize {}
 impl Message for Order {}
@@ -138,6 +141,15 @@ pub(crate) struct CallHead {
 pub(crate) enum TaskRef {
     New { index: u32, offset: i64, fingerprint: u64 },
     Known(u32),
+}
+
+impl TaskRef {
+    /// The number that it is known by.
+    pub(crate) fn index(&self) -> u32 {
+        match *self {
+            Self::New { index, .. } | Self::Known(index) => index,
+        }
+    }
 }
 
 /// From the worker to its pool.

@@ -14,13 +14,14 @@ mod value;
 
 pub(crate) use budget::Budget;
 pub(crate) use forkserver::{ForkNotice, ForkRequest};
-pub(crate) use frame::{Codec, DEFAULT_MAX, Frame, LARGEST_MAX, codec};
+pub(crate) use frame::{Codec, DEFAULT_MAX, Frame, LARGEST_MAX, append_frame, codec};
 pub(crate) use identity::{AuthKey, Duty, Identity, Parent};
 pub use message::OnError;
 pub(crate) use message::{
-    CallHead, Configure, Failure, Initializer, Order, PROTOCOL, Preload, Reply, Report, Run, TaskRef, split,
+    CallHead, Configure, Failure, HOLD_NS, Initializer, Order, PROTOCOL, Preload, Reply, Report, Run,
+    TaskRef, split,
 };
-pub(crate) use record::{Records, failed_record, put_record};
+pub(crate) use record::{Record, Records, failed_record, put_record};
 #[cfg(feature = "sandbox")]
 pub use sandbox::{Resource, Sandbox, SandboxPart};
 pub use start_method::StartMethod;

@@ -99,6 +99,11 @@ impl Context {
         let _first = OF_PROCESS.set(Arc::clone(self));
     }
 
+    /// It may use only so much memory.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
     /// The process uses more memory than it may.
     pub(super) fn is_outgrown(&self) -> bool {
         self.limit.as_ref().is_some_and(|limit| limit.resident.bytes() > limit.bytes)

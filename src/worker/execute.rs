@@ -1,5 +1,7 @@
 //! One call on its worker: element after element, each caught on its own, the results sent in good time.
 //!
+//! Short elements run at a stretch (`task/stretch.rs`), which keeps to the same rules.
+//!
 //! 1. An element is begun on the board before any of its code runs, so that a crash is laid to the right one.
 //! 2. What is finished and not sent yet stands on the board too, so that a crash takes no finished result along.
 //! 3. A result that has handles is sent at once, as the last of its reply: the board cannot keep descriptors.
@@ -8,8 +10,8 @@
 use std::io;
 
 use super::context::Context;
-use crate::os::{self, Board, Finish, SLOTS, monotonic_ns};
-use crate::task::Task;
+use crate::os::{Board, Finish, SLOTS, monotonic_ns};
+use crate::task::{Odd, Stretch, Task, leave_if_forked};
 use crate::wire::{CallHead, Failure, Fd, Luggage, Records, Reply, failed_record, put_record};
 
 /// Sends one reply with its records, and the handles of the last of them.
@@ -27,6 +29,13 @@ pub(crate) struct Order<'a> {
     pub(crate) watched: bool,
     /// The most bytes of a result.
     pub(crate) max: usize,
+}
+
+impl Order<'_> {
+    /// Its elements have nothing that has to be looked after.
+    fn is_plain(&self) -> bool {
+        self.luggage.is_empty() && !self.watched
+    }
 }
 
 /// The results of a call that were not sent yet.
@@ -58,18 +67,22 @@ pub(crate) fn execute(context: &Context, mut order: Order<'_>, send: Send<'_>) -
     context.runs(slot);
     let mut results = Results::new(&order, board);
     let mut records = Records::new(order.payload);
-    for number in 1..=call.elements {
-        board.begin(slot, number, order.watched.then(monotonic_ns));
-        let start = results.out.len();
-        let cancelled = number > 1 && board.is_cancelled(slot);
-        let record = records.next().map(|record| record.bytes);
-        order.luggage.take(number - 1, &mut results.handles);
-        if let Err(failure) = one(&order.task, record, cancelled, &mut results) {
-            results.fail(start, &failure);
+    let plain = order.task.clone().ok().filter(|_| order.is_plain() && !context.is_limited());
+    let mut number = 0;
+    while number < call.elements {
+        number += 1;
+        if let Some(task) = plain {
+            // All but the last, with which the results are sent.
+            let odd = results.stretch(task, slot, &mut records, &mut number);
+            if let Some(Odd { start, came }) = odd {
+                if let Err(failure) = came {
+                    results.fail(start, &failure);
+                }
+                results.added(start, number == call.elements, send)?;
+                continue;
+            }
         }
-        if order.watched {
-            results.finish(board.finish(slot, number), start)?;
-        }
+        let start = single(&mut order, number, &mut records, &mut results)?;
         results.outgrown = context.is_outgrown();
         results.added(start, number == call.elements || results.outgrown, send)?;
         if results.outgrown {
@@ -78,6 +91,28 @@ pub(crate) fn execute(context: &Context, mut order: Order<'_>, send: Send<'_>) -
     }
     context.runs(SLOTS);
     Ok(())
+}
+
+/// Runs one element by itself; where its record begins.
+fn single(
+    order: &mut Order<'_>,
+    number: u32,
+    records: &mut Records<'_>,
+    results: &mut Results<'_>,
+) -> io::Result<usize> {
+    let (slot, board) = (usize::from(order.head.slot), results.board);
+    board.begin(slot, number, order.watched.then(monotonic_ns));
+    let start = results.out.len();
+    let cancelled = number > 1 && board.is_cancelled(slot);
+    let record = records.next().map(|record| record.bytes);
+    order.luggage.take(number - 1, &mut results.handles);
+    if let Err(failure) = one(&order.task, record, cancelled, results) {
+        results.fail(start, &failure);
+    }
+    if order.watched {
+        results.finish(board.finish(slot, number), start)?;
+    }
+    Ok(start)
 }
 
 fn one(
@@ -97,14 +132,6 @@ fn one(
     called
 }
 
-/// A task that forks returns twice. Only the worker goes on; the child it has made ends here, before it would touch the
-/// board or answer a second time.
-pub(super) fn leave_if_forked() {
-    if os::forked() {
-        os::leave_at_once(0);
-    }
-}
-
 impl<'a> Results<'a> {
     fn new(order: &Order<'_>, board: &'a Board) -> Self {
         let (call, max) = (order.head, order.max);
@@ -114,6 +141,24 @@ impl<'a> Results<'a> {
             Self { call, board, started_ns, max, out, handles, pending: 0, sent: 0, outgrown: false };
         results.open();
         results
+    }
+
+    /// Runs the elements from `number` on, which it moves behind them; up to the last, or one that is unlike the others.
+    fn stretch(
+        &mut self,
+        task: Task,
+        slot: usize,
+        records: &mut Records<'_>,
+        number: &mut u32,
+    ) -> Option<Odd> {
+        let first = *number;
+        let until = self.call.elements - 1;
+        let Self { board, out, handles, max, .. } = self;
+        let mut stretch = Stretch { board, slot, records, out, handles, number: first, until, max: *max };
+        let odd = task.stretch(&mut stretch);
+        *number = stretch.number;
+        self.pending += *number - first;
+        odd
     }
 
     fn open(&self) {

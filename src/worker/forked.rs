@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::answers::Answers;
 use super::context::{Context, Worker};
 use super::enter::give_up;
-use super::execute::leave_if_forked;
 use super::identity::become_known_as;
 use super::preload;
 use super::shape::Shape;
 use crate::os::{self, Board, Maker};
 use crate::task;
+use crate::task::leave_if_forked;
 use crate::wire::{Configure, Duty, Failure, Fd, Records, Reply, Report, failed_record, put_record};
 
 /// What the child is to be.

@@ -1,5 +1,6 @@
 //! The worker's loop: read an order, obey it, report.
 
+use std::hint::spin_loop;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -12,15 +13,20 @@ use tokio_util::codec::Decoder as _;
 use super::answers::{Answers, write};
 use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
-use super::execute::{self, execute, leave_if_forked};
+use super::execute::{self, execute};
 use super::identity::become_known_as;
 use super::preload;
-use crate::os::{self, Board, Image, Maker, Resident};
-use crate::task::{self, State, Task};
+use crate::os::{self, Board, Desk, Found, Image, Maker, Resident};
+use crate::task::{self, State, Task, leave_if_forked};
 use crate::wire::{
     Codec, Configure, Duty, Initializer, LARGEST_MAX, Order, PROTOCOL, Records, Report, Run, TaskRef, codec,
     split,
 };
+
+/// A pool that stands still while it hands an order over is waited for at such intervals.
+const RETRY_NS: i64 = 1_000_000;
+/// So many looks, a fraction of a microsecond, until others may run.
+const LOOKS: u32 = 16;
 
 /// What connects this process with the one that it works for.
 pub(super) struct Pipes {
@@ -51,6 +57,8 @@ struct Server {
     /// What its end hangs on, until there is a thread that holds it.
     lifeline: Option<(OwnedFd, Arc<Maker>)>,
     tasks: Vec<Result<Task, String>>,
+    /// The task of the last call.
+    latest: Option<u32>,
     max: usize,
 }
 
@@ -61,9 +69,10 @@ pub(super) fn serve(pipes: Pipes, handles: OwnedFd, board: &OwnedFd, outlives: b
     let Pipes { control, maker, orders, reports } = pipes;
     let maker = Arc::new(maker);
     let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
-    let answers = Answers { reports, handles };
+    let answers = Answers::new(reports, handles);
     let lifeline = (!outlives).then(|| (control, Arc::clone(&maker)));
-    let mut server = Server { orders: Orders::new(orders), answers, lifeline, tasks: Vec::new(), max: 0 };
+    let mut server =
+        Server { orders: Orders::new(orders), answers, lifeline, tasks: Vec::new(), latest: None, max: 0 };
     let (configure, arguments) = configuration(&mut server.orders, &server.answers.reports, &maker);
     become_known_as(configure.identity.clone(), Some(maker));
     server.configured(&configure, board, arguments)
@@ -85,7 +94,7 @@ pub(super) fn configuration(
     if !os::wait_readable(&orders.pipe, Some(0)).unwrap_or(false) {
         os::leave_at_once(os::LIFELINE_LOST)
     }
-    match orders.next() {
+    match orders.next(None) {
         Ok(Some((Order::Configure(configure), arguments))) => (configure, arguments),
         Ok(Some(_)) => give_up("start", &"the first order was another than expected"),
         // The pool was dropped meanwhile.
@@ -198,30 +207,45 @@ impl Server {
         task::print_panics();
         let _nobody_listens = self.answers.report(&Report::Ready, Vec::new());
         self.tie();
-        let (run, payload) = match self.orders.next() {
+        let (run, payload) = match self.orders.next(None) {
             Ok(Some((Order::Run(run), payload))) => (run, payload),
             Ok(Some(_)) => give_up("start", &"the second order was another than expected"),
             // The parent has ended in the middle of a call that was too long for the pipe.
             Ok(None) | Err(_) => os::leave_at_once(os::LIFELINE_LOST),
         };
         let mut failed = false;
-        let _nobody_listens = self.run_task(context, &run, &payload, |records| {
+        let ran = self.run_task(context, &run, &payload, |records| {
             failed |= Records::new(records).any(|record| record.failed);
         });
+        let _nobody_listens = ran.and_then(|()| self.answers.flush(&context.board));
         // What the program has registered for its end runs, and what it has printed is written.
         std::process::exit(i32::from(failed))
     }
 
     fn obey(&mut self, context: &Context) -> io::Result<()> {
-        while let Some((order, payload)) = self.orders.next()? {
+        while let Some((order, payload)) = self.next_order(&context.board)? {
             match order {
-                Order::Run(run) => self.run_task(context, &run, &payload, |_| ())?,
-                Order::Stop => return Ok(()),
+                Order::Run(run) => {
+                    let is_alike = run.head.elements == 1 && self.latest == Some(run.task.index());
+                    self.answers.before(&context.board, is_alike)?;
+                    self.run_task(context, &run, &payload, |_| ())?;
+                    self.latest = Some(run.task.index());
+                }
+                Order::Stop => return self.answers.flush(&context.board),
                 Order::Configure(_) => give_up("go on", &"it was configured twice"),
             }
         }
         // A pool that lives says so before it closes the pipe.
         Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Answers everything before it waits.
+    fn next_order(&mut self, board: &Board) -> io::Result<Option<(Order, Bytes)>> {
+        if let Some(order) = self.orders.waiting()? {
+            return Ok(Some(order));
+        }
+        self.answers.flush(board)?;
+        self.orders.next(Some(board))
     }
 
     /// Runs a call, and shows the records of its results before they are sent.
@@ -238,7 +262,8 @@ impl Server {
         execute(context, order, &mut |mut reply, mut records, handles| {
             self.answers.send_ahead(&handles, &mut reply, &mut records);
             show(&records);
-            self.answers.report(&Report::Reply(reply), records)
+            let is_whole = reply.elements == run.head.elements;
+            self.answers.reply(&context.board, reply, records, is_whole)
         })
     }
 
@@ -268,43 +293,97 @@ impl Orders {
     }
 
     /// The next order and its payload; nothing once the pool has closed the pipe.
-    fn next(&mut self) -> io::Result<Option<(Order, Bytes)>> {
+    fn next(&mut self, board: Option<&Board>) -> io::Result<Option<(Order, Bytes)>> {
         loop {
-            if let Some(frame) = self.codec.decode(&mut self.buffer)? {
-                let order = split(&frame.freeze());
-                return order.map(Some).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why));
-            }
-            if self.fill()? == 0 {
-                return Ok(None);
+            let order = self.waiting()?;
+            if order.is_some() || self.fill(board)? == 0 {
+                return Ok(order);
             }
         }
     }
 
-    fn fill(&mut self) -> io::Result<usize> {
-        if self.polling.limit.is_zero() {
-            return os::read_into(&self.pipe, &mut self.buffer);
-        }
+    /// The next order if it is here already.
+    fn waiting(&mut self) -> io::Result<Option<(Order, Bytes)>> {
+        let Some(frame) = self.codec.decode(&mut self.buffer)? else { return Ok(None) };
+        let order = split(&frame.freeze());
+        order.map(Some).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
+    }
+
+    fn fill(&mut self, board: Option<&Board>) -> io::Result<usize> {
+        let Some(board) = board.filter(|_| !self.polling.limit.is_zero()) else { return self.read() };
         let began = Instant::now();
-        let mut polling = self.polling.quick;
-        if !polling {
-            // It would most likely be in vain to read now.
-            os::wait_readable(&self.pipe, None)?;
-        }
+        let polled = if self.polling.quick { self.poll(board.orders(), began)? } else { None };
+        let read = match polled {
+            Some(read) => read,
+            None => self.read_waiting()?,
+        };
+        self.polling.quick = began.elapsed() < self.polling.limit;
+        Ok(read)
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        os::read_into(&self.pipe, &mut self.buffer)
+    }
+
+    fn read_waiting(&mut self) -> io::Result<usize> {
         loop {
-            match os::read_into(&self.pipe, &mut self.buffer) {
+            // It would most likely be in vain to read at once.
+            os::wait_readable(&self.pipe, None)?;
+            match self.read() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => {
-                    self.polling.quick = began.elapsed() < self.polling.limit;
-                    return read;
-                }
-            }
-            polling &= began.elapsed() < self.polling.limit;
-            if polling {
-                // The caller may be on this very core.
-                thread::yield_now();
-            } else {
-                os::wait_readable(&self.pipe, None)?;
+                read => return read,
             }
         }
     }
+
+    /// Polls desk and pipe; nothing if it has been in vain for long enough.
+    fn poll(&mut self, desk: &Desk, began: Instant) -> io::Result<Option<usize>> {
+        loop {
+            let found = if desk.sit_down() { Found::Rung } else { await_order(desk) };
+            if let Some(read) = self.found(found)? {
+                self.leave(desk)?;
+                return Ok(Some(read));
+            }
+            if began.elapsed() >= self.polling.limit {
+                return self.leave(desk);
+            }
+        }
+    }
+
+    /// Looks a last time, for as long as somebody is putting something down.
+    fn leave(&mut self, desk: &Desk) -> io::Result<Option<usize>> {
+        loop {
+            match desk.leave() {
+                Found::Unfinished => os::wait_readable(&self.pipe, Some(RETRY_NS)).map(drop)?,
+                found => return self.found(found),
+            }
+        }
+    }
+
+    /// Takes in what was found.
+    fn found(&mut self, found: Found) -> io::Result<Option<usize>> {
+        match found {
+            Found::Nothing | Found::Unfinished => Ok(None),
+            Found::Frame(frame) => {
+                self.buffer.extend_from_slice(&frame);
+                Ok(Some(frame.len()))
+            }
+            Found::Rung => match self.read() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                read => read.map(Some),
+            },
+        }
+    }
+}
+
+fn await_order(desk: &Desk) -> Found {
+    for _ in 0..LOOKS {
+        match desk.look() {
+            Found::Nothing => spin_loop(),
+            found => return found,
+        }
+    }
+    // The caller may be on this very core.
+    thread::yield_now();
+    Found::Nothing
 }

@@ -85,7 +85,7 @@ impl Forked {
             return Ok(Self { child, reports, handles, codec, buffer, heard: Heard::Nothing });
         }
         drop((reports, handles));
-        let answers = Answers { reports: theirs, handles: their_handles };
+        let answers = Answers::new(theirs, their_handles);
         let Streams { stdin, stdout, stderr } = streams;
         let shape = Shape { stdout, stderr, env: &profile.env, current_dir: profile.current_dir.as_deref() };
         let settles = settling.map(|(_, settles)| settles);

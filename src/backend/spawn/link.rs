@@ -8,35 +8,32 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Handle;
-use tokio_util::codec::Decoder as _;
 use tokio_util::sync::CancellationToken;
 
+use super::inbox::{Inbox, InboxState, Received};
 use super::outbox::{Flushed, Outbox};
-use super::parcel::receive;
+use super::reader::{Reader, register};
 use super::writer::Writer;
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, Vitals, WorkerId};
 use crate::error::Exit;
-use crate::os::{self, Board, Killer, OomKills, Rooted, Running, SIGKILL, Start, Stderr, background};
-use crate::wire::{Codec, Duty, Frame, Order, Parcel, Records, Report, Run, codec, split};
-
-/// A worker that closes its pipe and does not end within this time is killed.
-const END_AFTER_CLOSING: Duration = Duration::from_millis(100);
+use crate::os::{self, Board, Found, Killer, OomKills, Running, SIGKILL, Start, Stderr};
+use crate::wire::{Duty, Frame, Order, Parcel, Run, codec};
 
 pub(super) struct SpawnLink {
-    worker: WorkerId,
+    pub(super) worker: WorkerId,
     pid: u32,
-    killer: Killer,
+    pub(super) killer: Killer,
     /// The pool has sent it a signal.
     killed: AtomicBool,
     /// It may close its pipe and live on: a `Process` may become another program.
-    may_close: bool,
+    pub(super) may_close: bool,
     /// The worker ends when this does.
     control: OwnedFd,
     pub(super) orders: OwnedFd,
@@ -45,14 +42,15 @@ pub(super) struct SpawnLink {
     /// Handles go both ways over this, each before what announces it.
     pub(super) handles: OwnedFd,
     outbox: Mutex<Outbox>,
-    reports: OnceLock<Receiver>,
-    inbox: Mutex<Inbox>,
-    received: Received,
-    board: Board,
+    pub(super) reports: OnceLock<Receiver>,
+    pub(super) inbox: Mutex<Inbox>,
+    pub(super) received: Received,
+    pub(super) board: Board,
     /// Where that is captured.
     stderr: Option<Arc<Stderr>>,
-    events: Arc<dyn Events>,
-    home: Arc<Home>,
+    pub(super) events: Arc<dyn Events>,
+    pub(super) home: Arc<Home>,
+    pub(super) this: Weak<SpawnLink>,
     /// Told when the worker is gone, so that readers end whoever else holds the pipe.
     pub(super) gone: CancellationToken,
 }
@@ -69,29 +67,6 @@ pub(super) struct Ends {
     pub(super) stderr: Option<Arc<Stderr>>,
 }
 
-struct Inbox {
-    buffer: BytesMut,
-    codec: Codec,
-    state: InboxState,
-}
-
-/// What has come so far, for whoever must not wait for the inbox: it is held while the pool is told of replies.
-#[derive(Debug, Default)]
-struct Received {
-    bytes: AtomicU64,
-    /// The last of them are part of a frame that is not whole.
-    mid_frame: AtomicBool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum InboxState {
-    Open,
-    /// The worker has closed its end, or is gone.
-    Ended,
-    /// What it sent breaks the rules, and nothing more of it is read.
-    Violated(String),
-}
-
 impl SpawnLink {
     pub(super) fn new(
         pid: u32,
@@ -102,7 +77,7 @@ impl SpawnLink {
     ) -> Arc<Self> {
         let codec = codec(request.profile.configure.max_frame);
         let Ends { control, orders, orders_read, handles, board, stderr } = ends;
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
             worker: request.worker,
             pid,
             killer,
@@ -114,12 +89,13 @@ impl SpawnLink {
             handles,
             outbox: Mutex::default(),
             reports: OnceLock::new(),
-            inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open }),
+            inbox: Mutex::new(Inbox::new(codec)),
             received: Received::default(),
             board,
             stderr,
             events: Arc::clone(&request.events),
             home,
+            this: Weak::clone(this),
             gone: CancellationToken::new(),
         })
     }
@@ -139,38 +115,30 @@ impl SpawnLink {
         let runtime = self.home.runtime();
         assert!(self.reports.set(receiver).is_ok(), "a worker begins once");
         self.begin_inbox(said);
-        runtime.spawn(Reader { link: Arc::clone(self), again: None }.run());
+        runtime.spawn(Reader::of(self).run());
         let link = Arc::clone(self);
         // This runs on the background runtime, where the start does.
         tokio::spawn(async move { link.ended(ended.await) });
         Ok(())
     }
 
-    fn begin_inbox(&self, said: BytesMut) {
-        let mut inbox = self.inbox();
-        inbox.buffer = said;
-        if let Err(why) = self.deliver(&mut inbox) {
-            self.close_inbox(&mut inbox, why);
-        }
-    }
-
     pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sends a frame, or leaves it to a writer task if the pipe is full.
     pub(super) fn post(self: &Arc<Self>, frame: Frame) {
         let mut outbox = self.outbox();
         outbox.push(frame);
-        self.flush(&mut outbox);
+        self.flush_outbox(&mut outbox);
     }
 
-    fn flush(self: &Arc<Self>, outbox: &mut Outbox) {
-        if !outbox.attended && outbox.flush(&self.orders, &self.handles) != Flushed::All {
+    fn flush_outbox(self: &Arc<Self>, outbox: &mut Outbox) {
+        if outbox.attended {
+            return;
+        }
+        let flushed = outbox.flush(&self.orders, &self.handles);
+        self.board.orders().ring();
+        if flushed != Flushed::All {
             outbox.attended = true;
             let writer = Writer::new(self);
             self.home.runtime().spawn(writer.run());
@@ -180,7 +148,9 @@ impl SpawnLink {
     /// Writes what waits; `WouldBlock` while `full` is what it was.
     pub(super) fn flush_rest(&self, full: Flushed) -> io::Result<Flushed> {
         let mut outbox = self.outbox();
-        match outbox.flush(&self.orders, &self.handles) {
+        let flushed = outbox.flush(&self.orders, &self.handles);
+        self.board.orders().ring();
+        match flushed {
             Flushed::All => {
                 outbox.attended = false;
                 Ok(Flushed::All)
@@ -190,88 +160,16 @@ impl SpawnLink {
         }
     }
 
-    /// Reads what there is and delivers it. Never `Ok`: `WouldBlock` when the pipe is empty, another error when
-    /// there is nothing more to come.
-    fn pump(&self) -> io::Result<()> {
-        self.pump_into(&mut self.inbox())
-    }
-
-    fn pump_into(&self, inbox: &mut Inbox) -> io::Result<()> {
-        let Some(pipe) = self.reports.get() else { return Err(io::ErrorKind::NotConnected.into()) };
-        while inbox.state == InboxState::Open {
-            let read = match os::read_into(pipe, &mut inbox.buffer) {
-                Ok(0) => {
-                    self.end_inbox(inbox);
-                    Ok(())
-                }
-                Ok(read) => {
-                    self.received.bytes.fetch_add(read as u64, Ordering::Relaxed);
-                    let is_empty = inbox.buffer.len() < inbox.buffer.capacity();
-                    let delivered = self.deliver(inbox);
-                    self.received.mid_frame.store(!inbox.buffer.is_empty(), Ordering::Relaxed);
-                    match delivered {
-                        // The pipe had no more than that, and what comes next is told anew.
-                        Ok(()) if is_empty => return Err(io::ErrorKind::WouldBlock.into()),
-                        delivered => delivered,
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(why) = read {
-                self.close_inbox(inbox, why);
-            }
-        }
-        Err(io::ErrorKind::UnexpectedEof.into())
-    }
-
-    fn deliver(&self, inbox: &mut Inbox) -> Result<(), String> {
-        loop {
-            let frame = inbox.codec.decode(&mut inbox.buffer).map_err(|error| error.to_string())?;
-            let Some(frame) = frame else { return Ok(()) };
-            match split(&frame.freeze())? {
-                (Report::Reply(reply), records) if Records::new(&records).are_exactly(reply.elements) => {
-                    let parcel = receive(&self.handles, &reply, records)?;
-                    self.events.reply(self.worker, reply, parcel)?;
-                }
-                (Report::Reply(_), _) => return Err("it sent results that are no whole records".into()),
-                (report, _) => return Err(format!("it sent {report:?} out of turn")),
-            }
-        }
-    }
-
-    /// The worker is of no use any more, for this reason.
-    pub(super) fn distrust(&self, why: String) {
-        self.close_inbox(&mut self.inbox(), why);
-    }
-
-    /// The worker must not be trusted any more, or cannot be heard.
-    fn close_inbox(&self, inbox: &mut Inbox, why: String) {
-        inbox.state = InboxState::Violated(why);
-        self.kill();
-    }
-
-    /// The worker has closed its end: it is ending, or it is made to.
-    fn end_inbox(&self, inbox: &mut Inbox) {
-        inbox.state = InboxState::Ended;
-        if self.may_close {
-            return;
-        }
-        let killer = self.killer.clone();
-        if let Ok(background) = background() {
-            background.spawn(async move {
-                let pause = tokio::time::Instant::now() + END_AFTER_CLOSING;
-                tokio::time::sleep_until(pause).await;
-                killer.kill();
-            });
-        }
-    }
-
     /// The process is gone and reaped.
     pub(super) fn ended(&self, exit: Exit) {
         self.outbox().close();
-        let _nothing_more = self.pump();
-        let fault = match std::mem::replace(&mut self.inbox().state, InboxState::Ended) {
+        self.look_away();
+        let mut inbox = self.inbox();
+        let _nothing_more = self.pump_into(&mut inbox);
+        self.take_held(&mut inbox);
+        let state = std::mem::replace(&mut inbox.state, InboxState::Ended);
+        drop(inbox);
+        let fault = match state {
             InboxState::Violated(why) => Some(why),
             InboxState::Open | InboxState::Ended => None,
         };
@@ -297,8 +195,7 @@ impl Link for SpawnLink {
         }
         match pipe.and_then(|pipe| register(runtime, pipe)) {
             Ok(receiver) => {
-                let again = Some(Rooted::new(receiver));
-                drop(runtime.spawn(Reader { link: self, again }.run()));
+                drop(runtime.spawn(Reader::again(self, receiver).run()));
             }
             Err(error) => self.distrust(format!("its pipe cannot be watched: {error}")),
         }
@@ -308,24 +205,46 @@ impl Link for SpawnLink {
         self.board.enter(slot.into(), call);
     }
 
-    fn send(self: Arc<Self>, call: Call) {
+    fn send(&self, call: Call) {
         let mut outbox = self.outbox();
         let Call { head, task, parcel: Parcel { records, luggage }, watched } = call;
         let run = Run { head, task: outbox.reference(task), watched, handles: luggage.announced() };
         outbox.push_luggage(luggage);
-        outbox.push(Frame::new(&Order::Run(run), records));
-        self.flush(&mut outbox);
+        outbox.push_call(Frame::new(&Order::Run(run), records));
     }
 
-    fn look(&self) {
-        if let Ok(mut inbox) = self.inbox.try_lock() {
-            // Whatever else it comes to, the link's reader finds out too.
-            let _looked = self.pump_into(&mut inbox);
+    fn flush(self: Arc<Self>) {
+        let mut outbox = self.outbox();
+        let over = self.received.over.load(Ordering::Relaxed);
+        if outbox.can_wait(over) {
+            return;
+        }
+        let answered = self.received.answered.load(Ordering::Relaxed);
+        let alone = outbox.alone(over, answered, || os::unread(&self.orders) == 0);
+        if alone.is_some_and(|frame| self.board.orders().put(frame)) {
+            outbox.handed_over();
+            return;
+        }
+        self.flush_outbox(&mut outbox);
+        if outbox.owed(over) > 1 {
+            self.peek_soon();
         }
     }
 
+    fn look(&self) {
+        let desk = self.board.reports();
+        let found = if desk.sit_down() { Found::Rung } else { desk.look() };
+        self.found(found);
+    }
+
+    fn look_away(&self) {
+        self.found(self.board.reports().leave());
+    }
+
     fn revoke(&self, slot: u8, call: u64) -> bool {
-        self.board.revoke(slot.into(), call)
+        let is_back = self.board.revoke(slot.into(), call);
+        self.received.over.fetch_add(is_back.into(), Ordering::Relaxed);
+        is_back
     }
 
     fn cancel(&self, slot: u8) {
@@ -353,7 +272,7 @@ impl Link for SpawnLink {
     }
 
     fn stop(self: Arc<Self>) {
-        self.post(Frame::new(&Order::Stop, bytes::Bytes::new()));
+        self.post(Frame::new(&Order::Stop, Bytes::new()));
     }
 
     fn interrupt(&self) {
@@ -379,51 +298,5 @@ impl Link for SpawnLink {
         let moved = taken.wrapping_add(self.received.bytes.load(Ordering::Relaxed));
         let mid_frame = self.received.mid_frame.load(Ordering::Relaxed);
         Vitals { answered: os::was_echoed(&self.control), moved, mid_frame }
-    }
-}
-
-/// Watches a pipe on a runtime.
-fn register(runtime: &Handle, pipe: OwnedFd) -> io::Result<Receiver> {
-    let _inside = runtime.enter();
-    // Tokio panics where a runtime was built without I/O.
-    let registered = std::panic::catch_unwind(|| Receiver::from_owned_fd(pipe));
-    registered.unwrap_or_else(|_| Err(io::Error::other("the runtime was built without `enable_io`")))
-}
-
-/// Reads a link on one runtime. If the runtime ends before the worker does, the background goes on.
-struct Reader {
-    link: Arc<SpawnLink>,
-    /// Its own registration, if it is not the link's first reader.
-    again: Option<Rooted<Receiver>>,
-}
-
-impl Reader {
-    async fn run(self) {
-        let first = self.link.reports.get();
-        let again = self.again.as_deref();
-        let receiver = again.or(first).expect("a link is read once it has begun");
-        loop {
-            tokio::select! {
-                biased;
-                ready = receiver.readable() => if ready.is_err() { return },
-                () = self.link.gone.cancelled() => return,
-            }
-            match receiver.try_io(|| self.link.pump()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                _ => return,
-            }
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if os::forked() {
-            return;
-        }
-        let reading = self.link.inbox().state == InboxState::Open;
-        if let (true, Ok(background)) = (reading, self.link.home.leave()) {
-            Arc::clone(&self.link).attend(background);
-        }
     }
 }

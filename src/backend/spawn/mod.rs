@@ -2,11 +2,13 @@
 
 mod forked;
 mod forkserver;
+mod inbox;
 mod link;
 mod origin;
 mod outbox;
 mod parcel;
 mod process;
+mod reader;
 mod running;
 mod start;
 mod writer;

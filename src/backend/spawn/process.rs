@@ -70,7 +70,8 @@ impl Born {
         let (link, silent) = self.link(request, Arc::new(home));
         link.configure(request, false);
         link.enter(call.head.slot, call.head.call);
-        Arc::clone(&link).send(call);
+        link.send(call);
+        Arc::clone(&link).flush();
         Ok(Entrusted { link, silent })
     }
 }

@@ -3,7 +3,10 @@
 //!
 //! ```text
 //! slot 0..32   how far each call that was sent has come
-//! results      call, first element, elements, bytes, and then the encoded results themselves
+//! held         replies that were not written yet: number of the first, bytes
+//! results      call, first element, elements, bytes
+//! desks        one for each way, for whoever polls
+//! area         the encoded results of a call that runs, or the frames of the replies that are held
 //! ```
 //!
 //! The pool never trusts what stands here: it is copied, then checked, and at worst misjudges the worker that wrote it.
@@ -16,18 +19,23 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
+use super::desk::Desk;
+use super::held::Held;
 use super::slot::{Finish, Running, Slot, Start};
 
 /// Calls that may be under way on one worker.
 pub(crate) const SLOTS: usize = 32;
 
 const PAGE: usize = 64 * 1024;
-const AREA: usize = PAGE - SLOTS * 64 - 64;
+const AREA: usize = PAGE - SLOTS * 64 - 2 * 64 - 2 * size_of::<Desk>();
 
 #[repr(C, align(64))]
 struct Page {
     slots: [Slot; SLOTS],
+    held: Held,
     results: Results,
+    orders: Desk,
+    reports: Desk,
     area: [AtomicU8; AREA],
 }
 
@@ -86,14 +94,26 @@ impl Board {
         NonNull::new(page.cast()).map(|page| Self { page }).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
+    #[inline]
     fn page(&self) -> &Page {
         // SAFETY: the mapping is PAGE bytes long and lives as long as `self`; any bit pattern is valid for its
         // atomics, and shared memory changes under no other kind of reference.
         unsafe { self.page.as_ref() }
     }
 
+    #[inline]
     fn slot(&self, slot: usize) -> &Slot {
         &self.page().slots[slot]
+    }
+
+    /// Where the pool hands orders to a worker that polls for them.
+    pub(crate) fn orders(&self) -> &Desk {
+        &self.page().orders
+    }
+
+    /// Where a worker hands reports to whoever polls for them.
+    pub(crate) fn reports(&self) -> &Desk {
+        &self.page().reports
     }
 
     /// The pool's: enters a call that is about to be sent.
@@ -102,6 +122,7 @@ impl Board {
     }
 
     /// The worker's: starts a call, unless it was taken back.
+    #[inline]
     pub(crate) fn start(&self, slot: usize, call: u64) -> bool {
         self.slot(slot).start(call)
     }
@@ -112,6 +133,7 @@ impl Board {
     }
 
     /// The worker's: element number `element`, counted from 1, is about to run; `now_ns` if the pool keeps an eye on it.
+    #[inline]
     pub(crate) fn begin(&self, slot: usize, element: u32, watched_ns: Option<u64>) {
         match watched_ns {
             Some(now_ns) => self.slot(slot).begin_watched(element, now_ns),
@@ -150,6 +172,7 @@ impl Board {
     }
 
     /// The worker's: nobody wants the rest of the call.
+    #[inline]
     pub(crate) fn is_cancelled(&self, slot: usize) -> bool {
         self.slot(slot).is_cancelled()
     }
@@ -160,11 +183,27 @@ impl Board {
     }
 
     /// Bytes of results that the board keeps.
+    #[inline]
     pub(crate) const fn room() -> usize {
         AREA
     }
 
-    /// The worker's: the results on the board are now those of `call` from element `first` on, none yet.
+    /// The worker's: keeps frames of replies, whole ones, behind the `at` bytes of those that are held already.
+    pub(crate) fn hold(&self, at: usize, frames: &[u8]) {
+        self.page().held.add(&self.page().area, at, frames);
+    }
+
+    /// The worker's: so many more replies have gone into the pipe, and none is held.
+    pub(crate) fn written(&self, replies: u64) {
+        self.page().held.written(replies);
+    }
+
+    /// The pool's: the frames of replies that the worker holds, and how many went into the pipe before them.
+    pub(crate) fn held(&self) -> Option<(u64, Vec<u8>)> {
+        self.page().held.read(&self.page().area)
+    }
+
+    /// The worker's: the results on the board are now those of `call` from element `first` on, none yet. No reply may be held.
     pub(crate) fn open_results(&self, call: u64, first: u32) {
         let results = &self.page().results;
         results.elements.store(0, Ordering::Release);
@@ -174,6 +213,7 @@ impl Board {
     }
 
     /// The worker's: puts the next result behind those on the board, which must have room for it.
+    #[inline]
     pub(crate) fn add_result(&self, at: usize, record: &[u8]) {
         assert!(at + record.len() <= AREA, "a result was added to a full board");
         let place = self.page().area[at..].as_ptr().cast::<u8>().cast_mut();

@@ -47,6 +47,7 @@ pub(crate) fn notice_forks() -> io::Result<()> {
 }
 
 /// True in a child that comes by `fork` from a process that notices forks.
+#[inline]
 pub(crate) fn forked() -> bool {
     FORKED.load(Ordering::Relaxed)
 }

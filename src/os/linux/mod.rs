@@ -8,8 +8,12 @@ mod clock;
 mod control;
 mod datagram;
 mod descriptors;
+mod desk;
+#[cfg(all(test, models))]
+mod desk_model;
 mod entrance;
 mod fork;
+mod held;
 mod image;
 mod launch;
 mod level;
@@ -60,6 +64,7 @@ pub(crate) use control::{
 };
 pub(crate) use datagram::{Datagram, only_receive, send_datagram, take_datagram};
 pub(crate) use descriptors::raise_descriptor_limit;
+pub(crate) use desk::{Desk, Found};
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
     ignores_signals, leave_at_once, leave_with_group, nice, reset_signals, set_variable, stdin_is_control,

@@ -101,6 +101,7 @@ impl Slot {
     }
 
     /// The worker's: an element is about to run.
+    #[inline]
     pub(super) fn begin(&self, element: u32) {
         self.element.store(u64::from(element) << 2 | PLAIN, Ordering::Release);
     }
@@ -165,6 +166,7 @@ impl Slot {
     }
 
     /// The worker's: nobody wants the rest of the call.
+    #[inline]
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire) != 0
     }
