@@ -64,7 +64,7 @@ impl Answers {
             self.flush(board)?;
             self.written_ns = monotonic_ns();
             self.report(&Report::Reply(reply), records)?;
-            self.wrote(board, 1);
+            wrote(board, 1);
             return Ok(());
         }
         append_frame(&mut self.held, &Report::Reply(reply), &records);
@@ -87,11 +87,6 @@ impl Answers {
         if monotonic_ns().saturating_sub(self.written_ns) < HOLD_NS { Ok(()) } else { self.flush(board) }
     }
 
-    fn wrote(&self, board: &Board, replies: u64) {
-        board.written(replies);
-        board.reports().ring();
-    }
-
     /// Writes the replies that are held, or hands a single one over to whoever polls for it.
     pub(super) fn flush(&mut self, board: &Board) -> io::Result<()> {
         if self.replies == 0 {
@@ -103,7 +98,7 @@ impl Answers {
             self.held.clear();
         } else {
             os::write_all(&self.reports, &self.held)?;
-            self.wrote(board, self.replies);
+            wrote(board, self.replies);
             self.replies = 0;
             self.held.clear();
             self.kept = 0;
@@ -142,6 +137,12 @@ impl Answers {
         }
         Ok(luggage)
     }
+}
+
+/// So many more replies are in the pipe.
+fn wrote(board: &Board, replies: u64) {
+    board.written(replies);
+    board.reports().ring();
 }
 
 fn fail_last(records: &mut Vec<u8>, failure: &Failure) {
