@@ -52,7 +52,7 @@ pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
 pub use manager::{
-    BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy, Exposed,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy, Exposed,
     GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, Manager, ManagerBuilder, NamespaceProxy, Pages,
     Proxy, QueueProxy, RLockProxy, Refusal, SemaphoreProxy, SetProxy, ValueProxy,
 };

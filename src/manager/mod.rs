@@ -35,7 +35,7 @@ pub use message::Refusal;
 pub use proxy::Proxy;
 pub use root::Manager;
 pub use typed::{
-    BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy,
     GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, NamespaceProxy, Pages, QueueProxy, RLockProxy,
     SemaphoreProxy, SetProxy, ValueProxy,
 };

@@ -31,6 +31,7 @@ pub(super) fn registry() -> Registry {
     let added = [
         registry.add("dict", table::expose),
         registry.add("list", sequence::expose),
+        registry.add("array", sequence::expose_array),
         registry.add("value", slot::expose),
         registry.add("queue", mailbox::expose),
         registry.add("turns", turns::expose),

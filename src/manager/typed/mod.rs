@@ -1,5 +1,6 @@
 //! The proxies that know what they stand for: dict, list and so on.
 
+mod array;
 mod both;
 mod dict;
 mod event;
@@ -13,6 +14,7 @@ mod set;
 mod update;
 mod value;
 
+pub use array::ArrayProxy;
 pub use dict::DictProxy;
 pub use event::{BarrierProxy, ConditionGuardProxy, ConditionProxy, EventProxy};
 pub use guard::GuardProxy;
