@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures::future;
 use multiprocess::{
-    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, Error, EventProxy, JoinableQueueProxy,
-    ListProxy, LockProxy, Manager, NamespaceProxy, Process, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy,
-    ValueProxy,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, Error, EventProxy,
+    JoinableQueueProxy, ListProxy, LockProxy, Manager, NamespaceProxy, Process, QueueProxy, RLockProxy,
+    SemaphoreProxy, SetProxy, ValueProxy,
 };
 use support::gate::{Gate, pass};
 use support::run;

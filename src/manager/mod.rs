@@ -17,6 +17,7 @@ mod guests;
 mod lines;
 mod message;
 mod owner;
+mod pools;
 mod proxy;
 mod publish;
 mod reference;
@@ -35,7 +36,8 @@ pub use message::Refusal;
 pub use proxy::Proxy;
 pub use root::Manager;
 pub use typed::{
-    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy,
-    GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, NamespaceProxy, Pages, QueueProxy, RLockProxy,
-    SemaphoreProxy, SetProxy, ValueProxy,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy,
+    EventProxy, GuardProxy, ImapProxy, JoinableQueueProxy, ListProxy, LockProxy, MapTaskProxy,
+    NamespaceProxy, Pages, PoolProxy, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy, TaskProxy,
+    ValueProxy,
 };

@@ -1,5 +1,6 @@
 //! The manager that users hold.
 
+use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 
@@ -293,7 +294,7 @@ impl Manager {
     /// See [`Manager`].
     pub async fn shutdown(self) -> Result<()> {
         let ended = match self.end() {
-            Ok((call, request)) => self.root.exchange(request).await.and_then(|answer| over(&call, answer)),
+            Ok((call, request)) => self.root.exchange(&request).await.and_then(|answer| over(&call, answer)),
             Err(error) => Err(error),
         };
         match &self.owner {
@@ -331,11 +332,25 @@ impl Manager {
         F: CreateFn<Args, M>,
         Args: Arguments,
     {
+        self.by_place_as(type_name::<F>(), f, args)
+    }
+
+    /// Makes what errors name so.
+    pub(super) fn by_place_as<F, Args, M>(
+        &self,
+        name: &'static str,
+        f: F,
+        args: Args,
+    ) -> Result<(Call, Request)>
+    where
+        F: CreateFn<Args, M>,
+        Args: Arguments,
+    {
         let maker = MakerRef::of(f);
         if !maker.is_native() {
-            return Err(Error::ForeignTask { task: maker.name().to_owned() });
+            return Err(Error::ForeignTask { task: name.to_owned() });
         }
-        let call = Call::of(maker.name(), DIRECTORY, &args)?;
+        let call = Call::of(name, DIRECTORY, &args)?;
         let (offset, fingerprint) = maker.reference();
         let request = self.root.ask(What::Make { offset, fingerprint }, &call);
         Ok((call, request))
@@ -350,7 +365,7 @@ impl Manager {
 
     async fn made<T>(&self, asked: Result<(Call, Request)>) -> Result<Proxy<T>> {
         let (call, request) = asked?;
-        self.proxy(&call, self.root.exchange(request).await?)
+        self.proxy(&call, self.root.exchange(&request).await?)
     }
 
     fn blocking_made<T>(&self, asked: Result<(Call, Request)>) -> Result<Proxy<T>> {

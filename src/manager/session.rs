@@ -34,6 +34,10 @@ thread_local! {
     static NEXT: Cell<u64> = const { Cell::new(1) };
     /// What is to be done if the answer to the call that runs does not reach the client.
     static UNDO: RefCell<Option<Undo>> = const { RefCell::new(None) };
+    /// What the call that runs has made, and which of the crate's own types it is.
+    static MADE: RefCell<Option<(Object, &'static str)>> = const { RefCell::new(None) };
+    /// Which of the crate's own types the object is that is being made.
+    static KIND: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
 /// Keeps something for the client of the call that runs, until it gives it back or is gone; its number.
@@ -52,6 +56,16 @@ pub(super) fn give_back<T: 'static>(number: u64) -> Option<T> {
 /// Has this done if the answer to the call that runs does not reach its client.
 pub(super) fn if_undelivered(undo: impl FnOnce() + 'static) {
     UNDO.set(Some(Box::new(undo)));
+}
+
+/// Has the client of the call that runs get an object instead of a value: one of the crate's own types.
+pub(super) fn hand_over(what: Object, kind: &'static str) {
+    MADE.set(Some((what, kind)));
+}
+
+/// Has the object that is being made be one of the crate's own types.
+pub(super) fn served_as(kind: &'static str) {
+    KIND.set(Some(kind));
 }
 
 /// One line.
@@ -267,7 +281,9 @@ impl Session {
 
     fn make(&self, maker: MakerRef, part: Option<Arc<Part>>, arguments: Blob) -> Answer {
         let Blob { bytes, mut handles } = arguments;
-        match maker.call(&bytes.0, &mut handles) {
+        let made = maker.call(&bytes.0, &mut handles);
+        let part = part.or(KIND.take().and_then(part_of));
+        match made {
             Ok(object) => self.lent(self.server.add(object, part)),
             Err(Unmade::Failed(failure)) => Answer::Failed(failure),
             Err(Unmade::Refused(cause)) => Answer::NotCreated(cause),
@@ -320,9 +336,10 @@ impl Session {
         let called = method.call(&object, &bytes.0, &mut handles, &mut out, &|future| self.wait(future));
         // It may be the last that has it.
         let _panicked = caught(|| drop(object));
-        match called {
-            Ok(()) => Answer::Value(Blob { bytes: Raw(out), handles }),
-            Err(failure) => Answer::Failed(failure),
+        match (called, MADE.take()) {
+            (Ok(()), None) => Answer::Value(Blob { bytes: Raw(out), handles }),
+            (Ok(()), Some((object, kind))) => self.lent(self.server.add(object, part_of(kind))),
+            (Err(failure), _) => Answer::Failed(failure),
         }
     }
 
@@ -344,6 +361,11 @@ impl Session {
             }
         })
     }
+}
+
+/// What of one of the crate's own types can be called by name.
+fn part_of(kind: &str) -> Option<Arc<Part>> {
+    ours().find(kind).ok().cloned()
 }
 
 fn told(done: bool) -> Answer {

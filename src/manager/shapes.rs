@@ -6,8 +6,9 @@ use super::message::What;
 use super::reference::{Asked, Reference, attempt};
 use super::root::Manager;
 use super::typed::{
-    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, EventProxy, JoinableQueueProxy,
-    ListProxy, LockProxy, NamespaceProxy, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, EventProxy,
+    JoinableQueueProxy, ListProxy, LockProxy, NamespaceProxy, QueueProxy, RLockProxy, SemaphoreProxy,
+    SetProxy, ValueProxy,
 };
 use crate::error::{Error, Result};
 use crate::task::{Arguments, Payload};

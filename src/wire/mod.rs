@@ -20,7 +20,7 @@ pub use message::OnError;
 pub(crate) use message::{
     CallHead, Configure, Failure, Initializer, Order, PROTOCOL, Preload, Reply, Report, Run, TaskRef, split,
 };
-pub(crate) use record::{Records, failed_record, put_record};
+pub(crate) use record::{Record, Records, failed_record, put_record};
 #[cfg(feature = "sandbox")]
 pub use sandbox::{Resource, Sandbox, SandboxPart};
 pub use start_method::StartMethod;

@@ -54,7 +54,8 @@ typed!(LockProxy);
 /// let had = std::thread::spawn(move || elsewhere.blocking_try_acquire().map(|guard| guard.is_some()));
 /// assert!(!had.join().unwrap()?, "it is ours");
 /// drop((first, second));
-/// assert!(!lock.blocking_locked()?);
+/// let theirs = std::thread::spawn(move || lock.blocking_acquire().map(drop));
+/// theirs.join().unwrap()?;
 /// # manager.blocking_shutdown()?;
 /// # Ok::<(), multiprocess::Error>(())
 /// ```

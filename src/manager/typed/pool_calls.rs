@@ -1,0 +1,418 @@
+//! The calls of a pool in a manager.
+
+use std::any::type_name;
+
+use super::imap::ImapProxy;
+use super::pool::PoolProxy;
+use super::task::{MapTaskProxy, TaskProxy};
+use crate::error::{Error, Result};
+use crate::manager::blob::Blob;
+use crate::manager::call::{Call, encoded};
+use crate::manager::message::Answer;
+use crate::manager::reference::{Asked, Reference};
+use crate::manager::served::{Crew, Manner, Mishap, Order};
+use crate::task::{Arguments, Outcome, Payload, Task, TaskFn};
+
+/// Calls.
+impl PoolProxy {
+    /// Calls `f(args)` on a worker. The arguments are encoded by this call. Python: `apply`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pool::apply`](crate::Pool::apply), as [`Error::Panicked`], [`Error::WorkerDied`] and [`Error::TimedOut`], and those of [`Proxy::call`](crate::Proxy::call), as [`Error::Disconnected`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens until the future is polled; dropping it cancels the call.
+    ///
+    /// # Examples
+    ///
+    /// See [the type](Self).
+    pub fn apply<F, Args, M>(&self, f: F, args: Args) -> impl Future<Output = Result<F::Value>> + Send
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        let asked = self.applying(f, &args);
+        drop(args);
+        async move {
+            let Asked { call, request } = asked?;
+            opened(&call, self.reference.exchange(&request).await?)
+        }
+    }
+
+    /// As [`apply`](Self::apply), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`apply`](Self::apply).
+    ///
+    /// # Examples
+    ///
+    /// See [the type](Self).
+    pub fn blocking_apply<F, Args, M>(&self, f: F, args: Args) -> Result<F::Value>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        let Asked { call, request } = self.applying(f, &args)?;
+        drop(args);
+        opened(&call, self.reference.blocking_exchange(&request)?)
+    }
+
+    /// Starts `f(args)`; it goes on as long as there is a copy of its [`TaskProxy`], whoever waits for it. Python: `apply_async`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Proxy::call`](crate::Proxy::call); those of the task are told by its proxy.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped leaves nothing that runs.
+    ///
+    /// # Examples
+    ///
+    /// See [`TaskProxy`].
+    pub fn apply_async<F, Args, M>(
+        &self,
+        f: F,
+        args: Args,
+    ) -> impl Future<Output = Result<TaskProxy<F::Value>>> + Send
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        let asked = self.starting(f, [args]);
+        async move { Ok(TaskProxy::of(self.started(asked?).await?)) }
+    }
+
+    /// As [`apply_async`](Self::apply_async), for code outside async: blocks this thread until it is started.
+    ///
+    /// # Errors
+    ///
+    /// As for [`apply_async`](Self::apply_async).
+    ///
+    /// # Examples
+    ///
+    /// See [`TaskProxy`].
+    pub fn blocking_apply_async<F, Args, M>(&self, f: F, args: Args) -> Result<TaskProxy<F::Value>>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        Ok(TaskProxy::of(self.blocking_started(self.starting(f, [args])?)?))
+    }
+
+    /// Calls `f` for each item, and gives all results in the order of the input; the first error ends it. Items are sent as the workers need them. Python: `map`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`apply`](Self::apply); [`Error::Input`] if the input panics.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens until the future is polled; dropping it cancels what has not started.
+    ///
+    /// # Examples
+    ///
+    /// See [the type](Self).
+    pub fn map<F, A, R, M, I>(
+        &self,
+        f: F,
+        items: I,
+    ) -> impl Future<Output = Result<Vec<R::Value>>> + Send + use<F, A, R, M, I>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Payload,
+        R: Outcome<M>,
+        I: IntoIterator<Item = A>,
+        I::IntoIter: Send + 'static,
+    {
+        self.starmap::<F, (A,), M, _>(f, items.into_iter().map(|item| (item,)))
+    }
+
+    /// As [`map`](Self::map), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Self::map).
+    ///
+    /// # Examples
+    ///
+    /// See [`blocking_starmap`](Self::blocking_starmap).
+    pub fn blocking_map<F, A, R, M, I>(&self, f: F, items: I) -> Result<Vec<R::Value>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Payload,
+        R: Outcome<M>,
+        I: IntoIterator<Item = A>,
+        I::IntoIter: Send + 'static,
+    {
+        self.blocking_starmap::<F, (A,), M, _>(f, items.into_iter().map(|item| (item,)))
+    }
+
+    /// As [`map`](Self::map), of tuples that are the arguments of `f`. Python: `starmap`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Self::map).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`map`](Self::map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let manager = multiprocess::Manager::start().await?;
+    /// let pool = manager.pool(2).await?;
+    /// assert_eq!(pool.starmap(u32::pow, [(2, 3), (3, 2)]).await?, [8, 9]);
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn starmap<F, Args, M, I>(
+        &self,
+        f: F,
+        items: I,
+    ) -> impl Future<Output = Result<Vec<F::Value>>> + Send + use<F, Args, M, I>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+        I: IntoIterator<Item = Args>,
+        I::IntoIter: Send + 'static,
+    {
+        let mut results = self.mapping(f, items, Manner::Whole);
+        async move {
+            let mut values = Vec::new();
+            while let Some(value) = results.next().await {
+                values.push(value?);
+            }
+            Ok(values)
+        }
+    }
+
+    /// As [`starmap`](Self::starmap), for code outside async: blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Self::map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let manager = multiprocess::Manager::blocking_start()?;
+    /// let pool = manager.blocking_pool(2)?;
+    /// assert_eq!(pool.blocking_starmap(u32::pow, [(2, 3), (3, 2)])?, [8, 9]);
+    /// assert_eq!(pool.blocking_map(u32::count_ones, [7, 8])?, [3, 1]);
+    /// # manager.blocking_shutdown()?;
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    pub fn blocking_starmap<F, Args, M, I>(&self, f: F, items: I) -> Result<Vec<F::Value>>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+        I: IntoIterator<Item = Args>,
+        I::IntoIter: Send + 'static,
+    {
+        let mut results = self.mapping(f, items, Manner::Whole);
+        std::iter::from_fn(|| results.blocking_next()).collect()
+    }
+
+    /// Starts `f` for each item; all go on as long as there is a copy of their [`MapTaskProxy`], whoever waits for them. The items are read by this call, and go in one message, which has up to 64 handles
+    /// and proxies. Python: `map_async`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Proxy::call`](crate::Proxy::call); those of the tasks are told by their proxy.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped leaves nothing that runs.
+    ///
+    /// # Examples
+    ///
+    /// See [`MapTaskProxy`].
+    pub fn map_async<F, A, R, M, I>(
+        &self,
+        f: F,
+        items: I,
+    ) -> impl Future<Output = Result<MapTaskProxy<R::Value>>> + Send + use<'_, F, A, R, M, I>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Payload,
+        R: Outcome<M>,
+        I: IntoIterator<Item = A>,
+    {
+        self.starmap_async::<F, (A,), M, _>(f, items.into_iter().map(|item| (item,)).collect::<Vec<_>>())
+    }
+
+    /// As [`map_async`](Self::map_async), for code outside async: blocks this thread until they are started.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map_async`](Self::map_async).
+    ///
+    /// # Examples
+    ///
+    /// See [`MapTaskProxy`].
+    pub fn blocking_map_async<F, A, R, M, I>(&self, f: F, items: I) -> Result<MapTaskProxy<R::Value>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Payload,
+        R: Outcome<M>,
+        I: IntoIterator<Item = A>,
+    {
+        let items = items.into_iter().map(|item| (item,));
+        Ok(MapTaskProxy::of(self.blocking_started(self.starting::<F, (A,), M>(f, items)?)?))
+    }
+
+    /// As [`map_async`](Self::map_async), of tuples that are the arguments of `f`. Python: `starmap_async`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map_async`](Self::map_async).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`map_async`](Self::map_async).
+    ///
+    /// # Examples
+    ///
+    /// See [`MapTaskProxy`].
+    pub fn starmap_async<F, Args, M, I>(
+        &self,
+        f: F,
+        items: I,
+    ) -> impl Future<Output = Result<MapTaskProxy<F::Value>>> + Send + use<'_, F, Args, M, I>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+        I: IntoIterator<Item = Args>,
+    {
+        let asked = self.starting(f, items);
+        async move { Ok(MapTaskProxy::of(self.started(asked?).await?)) }
+    }
+
+    /// As [`starmap_async`](Self::starmap_async), for code outside async: blocks this thread until they are started.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map_async`](Self::map_async).
+    ///
+    /// # Examples
+    ///
+    /// See [`MapTaskProxy`].
+    pub fn blocking_starmap_async<F, Args, M, I>(&self, f: F, items: I) -> Result<MapTaskProxy<F::Value>>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+        I: IntoIterator<Item = Args>,
+    {
+        Ok(MapTaskProxy::of(self.blocking_started(self.starting(f, items)?)?))
+    }
+
+    /// Calls `f` for each item, and gives each result on its own, in the order of the input. Items are sent as the workers need them, so that they may be endless. Python: `imap`.
+    ///
+    /// # Examples
+    ///
+    /// See [`ImapProxy`].
+    pub fn imap<F, A, R, M, I>(&self, f: F, items: I) -> ImapProxy<R::Value>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Payload,
+        R: Outcome<M>,
+        I: IntoIterator<Item = A>,
+        I::IntoIter: Send + 'static,
+    {
+        self.mapping::<F, (A,), M, _>(f, items.into_iter().map(|item| (item,)), Manner::InOrder)
+    }
+
+    /// As [`imap`](Self::imap), with the results in the order in which they come. Python: `imap_unordered`.
+    ///
+    /// # Examples
+    ///
+    /// See [`ImapProxy`].
+    pub fn imap_unordered<F, A, R, M, I>(&self, f: F, items: I) -> ImapProxy<R::Value>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Payload,
+        R: Outcome<M>,
+        I: IntoIterator<Item = A>,
+        I::IntoIter: Send + 'static,
+    {
+        self.mapping::<F, (A,), M, _>(f, items.into_iter().map(|item| (item,)), Manner::AsTheyCome)
+    }
+
+    fn order<F, Args, M>(&self, f: F) -> Result<Order>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        let task = Task::of(f);
+        if !task.is_native() {
+            return Err(Error::ForeignTask { task: task.name().to_owned() });
+        }
+        let (offset, fingerprint) = task.reference();
+        Ok(Order { offset, fingerprint, terms: self.terms })
+    }
+
+    fn applying<F, Args, M>(&self, f: F, args: &Args) -> Result<Asked>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        let (name, order) = (type_name::<F>(), self.order(f)?);
+        let arguments = Call::of(name, self.id(), args)?.arguments();
+        self.reference.placed(name, Crew::apply, &(order, arguments))
+    }
+
+    fn starting<F, Args, M>(&self, f: F, items: impl IntoIterator<Item = Args>) -> Result<Asked>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        let order = self.order(f)?;
+        let items: Vec<Result<Blob, String>> = items.into_iter().map(|args| encoded(&args)).collect();
+        self.reference.placed(type_name::<F>(), Crew::start, &(order, items))
+    }
+
+    fn mapping<F, Args, M, I>(&self, f: F, items: I, manner: Manner) -> ImapProxy<F::Value>
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+        I: IntoIterator<Item = Args>,
+        I::IntoIter: Send + 'static,
+    {
+        let order = self.order(f);
+        let name = type_name::<F>();
+        let asked = order.and_then(|order| self.reference.placed(name, Crew::begin, &(order, manner)));
+        let input = items.into_iter().map(|args| encoded(&args));
+        ImapProxy::new(self.reference.clone(), name, asked, Box::new(input))
+    }
+
+    async fn started(&self, Asked { call, request }: Asked) -> Result<Reference> {
+        self.handed_over(&call, self.reference.exchange(&request).await?)
+    }
+
+    fn blocking_started(&self, Asked { call, request }: Asked) -> Result<Reference> {
+        self.handed_over(&call, self.reference.blocking_exchange(&request)?)
+    }
+
+    fn handed_over(&self, call: &Call, answer: Answer) -> Result<Reference> {
+        handed_over(&self.reference, call, answer)
+    }
+}
+
+/// The object that a call has made, or why it has made none.
+pub(super) fn handed_over(pool: &Reference, call: &Call, answer: Answer) -> Result<Reference> {
+    match call.made_or::<Result<(), Mishap>>(answer)? {
+        Ok(made) => Ok(pool.to_made(made)),
+        Err(Err(mishap)) => Err(mishap.into()),
+        Err(Ok(())) => Err(Error::DecodeMessage { cause: "nothing was handed over".into() }),
+    }
+}
+
+fn opened<R: Payload>(call: &Call, answer: Answer) -> Result<R> {
+    call.open(call.value::<Result<Blob, Mishap>>(answer)??)
+}
