@@ -20,7 +20,8 @@ use super::session::{ServerLine, Session};
 use crate::channel::{Address, Connection, Listener, Nothing, one_way};
 use crate::error::{Error, Result};
 use crate::os;
-use crate::task::{Held, Object, Wait, capture_panics};
+use crate::task::{Held, Object, State, Wait, capture_panics};
+use crate::worker::serves_with;
 
 /// The object that is there from the start: what was published, by name.
 pub(super) const DIRECTORY: u64 = 0;
@@ -42,6 +43,8 @@ pub(super) struct Server {
     objects: Mutex<HashMap<u64, Entry>>,
     next: AtomicU64,
     registry: Registry,
+    /// What the initializer has returned, for functions and methods that run here.
+    state: Option<State>,
     sessions: Mutex<HashMap<u64, Arc<ServerLine>>>,
     /// A session has ended.
     left: Condvar,
@@ -82,6 +85,7 @@ impl Ready {
     /// [`Error::Start`], [`Error::Connection`]: there is no descriptor or thread left.
     pub(super) fn new(
         registry: Registry,
+        state: Option<State>,
         most_sessions: usize,
         listener: Option<(Listener, bool)>,
     ) -> Result<Self> {
@@ -100,6 +104,7 @@ impl Ready {
             objects: Mutex::default(),
             next: AtomicU64::new(DIRECTORY + 1),
             registry,
+            state,
             sessions: Mutex::default(),
             left: Condvar::new(),
             most_sessions,
@@ -284,6 +289,7 @@ impl Server {
         }
         let server = Arc::clone(self);
         let serve = move || {
+            server.state.clone().map(serves_with);
             session.serve();
             drop(session);
             server.sessions().remove(&number);

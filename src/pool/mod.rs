@@ -25,6 +25,7 @@ mod wishes;
 
 pub use apply::Apply;
 pub use builder::Builder;
+pub(crate) use builder::{is_result, setup};
 pub(crate) use encoded::{Element, Encoded, EncodedMap};
 pub use front::Pool;
 pub use handle::{TaskHandle, TaskId};

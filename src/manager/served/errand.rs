@@ -47,13 +47,12 @@ impl Errand {
     pub(super) fn start(map: EncodedMap, held: Result<()>) -> Result<Self> {
         let (task, stop) = (map.task(), CancellationToken::new());
         let outcome = Arc::new(watch::Sender::new(None));
-        match held {
-            Err(error) => drop(outcome.send_replace(Some(Err(error.into())))),
-            Ok(()) => {
-                let runtime =
-                    callers_runtime().map_err(|cause| Error::start("start a thread to drive it", cause))?;
-                runtime.spawn(drive(map, Arc::clone(&outcome), stop.clone()));
-            }
+        if let Err(error) = held {
+            outcome.send_replace(Some(Err(error.into())));
+        } else {
+            let failed = |cause| Error::start("start a thread to drive it", cause);
+            let runtime = callers_runtime().map_err(failed)?;
+            runtime.spawn(drive(map, Arc::clone(&outcome), stop.clone()));
         }
         Ok(Self { task, outcome, stop, detached: AtomicBool::new(false) })
     }

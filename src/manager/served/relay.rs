@@ -23,6 +23,9 @@ pub(super) const KIND: &str = "map";
 const LARGEST: u64 = 1_024;
 const FIRST: u64 = 4;
 
+/// Inputs that come ahead of the results that have gone.
+const MOST_AHEAD: u64 = 4 * LARGEST;
+
 #[derive(Debug)]
 pub(crate) struct Relay {
     map: EncodedMap,
@@ -110,7 +113,11 @@ impl Relay {
             }
         }
         let has_come = self.ended || !self.results.is_empty();
-        if has_come || self.intake.lock().is_wanting() { Poll::Ready(()) } else { Poll::Pending }
+        let wants = || {
+            let waiting = self.intake.lock();
+            waiting.is_wanting() && waiting.came < self.first.saturating_add(MOST_AHEAD)
+        };
+        if has_come || wants() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// A map that has read all it has gets more the next time.
@@ -120,7 +127,8 @@ impl Relay {
             self.portion = (self.portion * 2).min(LARGEST);
         }
         let is_low = (waiting.inputs.len() as u64) < self.portion / 2;
-        if is_low && !waiting.ended { self.portion } else { 0 }
+        let room = self.first.saturating_add(MOST_AHEAD).saturating_sub(waiting.came);
+        if is_low && !waiting.ended { self.portion.min(room) } else { 0 }
     }
 }
 

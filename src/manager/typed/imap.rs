@@ -20,7 +20,7 @@ type Input = Result<Blob, String>;
 
 /// A map in a pool of a [`Manager`](crate::Manager): each element's result as it comes. Made by [`PoolProxy::imap`](crate::PoolProxy::imap) and [`imap_unordered`](crate::PoolProxy::imap_unordered).
 ///
-/// It starts with the first [`next`](Self::next), and reads its input while somebody asks for results, only so far ahead as the workers need. Items are sent in portions of up to 1,024, and results come in pages; what is sent takes no more than 1 MiB unless a
+/// It starts with the first [`next`](Self::next), and reads its input while somebody asks for results, only so far ahead as the workers need, and never by more than 5,120 items. Items are sent in portions of up to 1,024, and results come in pages; what is sent takes no more than 1 MiB unless a
 /// single item does. An element that fails is an error of its own; the others come all the same. Once the pool is closed it reads no more input, and its last result is [`Error::Closed`].
 ///
 /// Dropping it cancels what has not started; so does the end of this process.
