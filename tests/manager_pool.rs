@@ -10,7 +10,10 @@ use multiprocess::{
     Death, Error, Exit, Handle, Limit, Manager, MapTaskProxy, PoolProxy, Process, ProcessPool, TaskProxy,
     worker,
 };
+use support::alone::alone;
+use support::census::Census;
 use support::gate::{Gate, pass, stand};
+use support::start_method::left_out;
 use support::tally::{Tally, mark};
 use support::twins::{Handle as _, Twin, on_twins, start};
 use support::values::{Undecodable, Unencodable};
@@ -503,6 +506,26 @@ fn workers_of_a_pool_in_a_manager_end_with_it() {
             ends(manager).await;
             assert!(matches!(endless.get().await, Err(Error::Disconnected)));
             support::until(|| !pids.iter().any(|pid| support::exists(*pid))).await;
+        }
+    });
+}
+
+#[test]
+fn pools_in_managers_leave_nothing_behind() {
+    if left_out("the forkserver stays") {
+        return;
+    }
+    alone(|| {
+        let before = Census::after_the_first_pool();
+        for begin in [Manager::blocking_start, || Manager::builder().serve()] {
+            let manager = begin().expect("it can be started");
+            let pool = manager.blocking_pool(2).expect(CALLED);
+            assert_eq!(pool.blocking_map(square, 0..100).expect(RUNS).len(), 100);
+            let mut endless = pool.imap(square, 0..);
+            endless.blocking_next().expect("it is endless").expect(RUNS);
+            drop(pool);
+            drop((endless, manager));
+            before.settles();
         }
     });
 }

@@ -19,7 +19,7 @@ use crate::task::{Arguments, Method, Payload, types_fingerprint};
 /// Calls on different objects run in parallel. Those on one object by `&T` share it, and one by `&mut T` has it alone; who waits longer comes first. A method may be an `async fn`, which
 /// has the object until it is done. A call that blocks holds up nobody but those who want the same object. A method that calls its own object through a proxy waits for itself.
 ///
-/// A method that panics is [`Error::Panicked`] to its caller alone; the object stays as the panic has left it.
+/// A method that panics is [`Error::Panicked`](crate::Error::Panicked) to its caller alone; the object stays as the panic has left it.
 ///
 /// # Proxies travel
 ///
@@ -31,7 +31,7 @@ use crate::task::{Arguments, Method, Payload, types_fingerprint};
 ///
 /// # Errors
 ///
-/// When the manager has ended, every call fails with [`Error::Disconnected`] at once, also one that waits for its answer. Nothing ever connects to another
+/// When the manager has ended, every call fails with [`Error::Disconnected`](crate::Error::Disconnected) at once, also one that waits for its answer. Nothing ever connects to another
 /// manager instead.
 ///
 /// # Examples
@@ -99,11 +99,11 @@ impl<T: Send + 'static> Proxy<T> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Disconnected`]: the manager has ended.
-    /// - [`Error::Panicked`]: the method has panicked.
-    /// - [`Error::Encode`], [`Error::Decode`], [`Error::TooLarge`]: arguments or result do not travel.
-    /// - [`Error::Refused`]: this is another program than the manager's, or another build of it, and has to use [`call_named`](Self::call_named).
-    /// - [`Error::ForeignTask`]: the method is not part of the program. [`Error::Connection`]: the operating system refuses.
+    /// - [`Error::Disconnected`](crate::Error::Disconnected): the manager has ended.
+    /// - [`Error::Panicked`](crate::Error::Panicked): the method has panicked.
+    /// - [`Error::Encode`](crate::Error::Encode), [`Error::Decode`](crate::Error::Decode), [`Error::TooLarge`](crate::Error::TooLarge): arguments or result do not travel.
+    /// - [`Error::Refused`](crate::Error::Refused): this is another program than the manager's, or another build of it, and has to use [`call_named`](Self::call_named).
+    /// - [`Error::ForeignTask`](crate::Error::ForeignTask): the method is not part of the program. [`Error::Connection`](crate::Error::Connection): the operating system refuses.
     ///
     /// # Cancel safety
     ///
@@ -165,7 +165,7 @@ impl<T> Proxy<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] says whether there is no such method, or one of other types; and as for [`call`](Self::call).
+    /// [`Error::Refused`](crate::Error::Refused) says whether there is no such method, or one of other types; and as for [`call`](Self::call).
     ///
     /// # Cancel safety
     ///

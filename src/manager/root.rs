@@ -22,6 +22,31 @@ use crate::task::{Arguments, CreateFn, Fallible, MakerRef, Plain, types_fingerpr
 ///
 /// What an object is and which of its methods are called needs no declaration: [`create`](Self::create) takes any function that makes something, and [`Proxy::call`] any method of it.
 ///
+/// # What it has itself
+///
+/// | Python | here | names that differ |
+/// | --- | --- | --- |
+/// | `dict()` | [`dict`](Self::dict) | [`DictProxy`](crate::DictProxy) |
+/// | `list()` | [`list`](Self::list) | [`ListProxy`](crate::ListProxy) |
+/// | `set()` | [`set`](Self::set) | [`SetProxy`](crate::SetProxy) |
+/// | `Namespace()` | [`namespace`](Self::namespace) | [`NamespaceProxy`](crate::NamespaceProxy) |
+/// | `Value(t, v)` | [`value`](Self::value) | [`ValueProxy`](crate::ValueProxy) |
+/// | `Array(t, items)` | [`array`](Self::array) | [`ArrayProxy`](crate::ArrayProxy) |
+/// | `Queue()`, `Queue(n)` | [`queue`](Self::queue), [`bounded_queue`](Self::bounded_queue) | [`QueueProxy`](crate::QueueProxy) |
+/// | `JoinableQueue()`, `JoinableQueue(n)` | [`joinable_queue`](Self::joinable_queue), [`bounded_joinable_queue`](Self::bounded_joinable_queue) | [`JoinableQueueProxy`](crate::JoinableQueueProxy) |
+/// | `Lock()`, `RLock()` | [`lock`](Self::lock), [`rlock`](Self::rlock) | [`LockProxy`](crate::LockProxy), [`RLockProxy`](crate::RLockProxy) |
+/// | `Semaphore(n)`, `BoundedSemaphore(n)` | [`semaphore`](Self::semaphore), [`bounded_semaphore`](Self::bounded_semaphore) | [`SemaphoreProxy`](crate::SemaphoreProxy), [`BoundedSemaphoreProxy`](crate::BoundedSemaphoreProxy) |
+/// | `Event()` | [`event`](Self::event) | [`EventProxy`](crate::EventProxy) |
+/// | `Condition()` | [`condition`](Self::condition) | [`ConditionProxy`](crate::ConditionProxy) |
+/// | `Barrier(n)` | [`barrier`](Self::barrier) | [`BarrierProxy`](crate::BarrierProxy) |
+/// | `Pool(n)` | [`pool`](Self::pool), [`create_pool`](Self::create_pool) | [`PoolProxy`](crate::PoolProxy) |
+/// | a registered type | [`create`](Self::create), [`create_named`](Self::create_named) | [`Proxy`] |
+/// | `start()`, `start(initializer, initargs)` | [`start`](Self::start), [`ManagerBuilder::initializer`] | |
+/// | `connect()`, `get_server().serve_forever()` | [`connect`](Self::connect), [`ManagerBuilder::serve`] | |
+/// | `shutdown()`, `address` | [`shutdown`](Self::shutdown), [`address`](Self::address) | |
+///
+/// Each name is a future, and has a form with `blocking_` for code outside async.
+///
 /// # Who holds it
 ///
 /// Clones, and what is sent to other processes, are the same manager. When the last copy is gone its process ends, and with it all its objects: calls of proxies that are

@@ -30,7 +30,7 @@ use crate::task::{Arguments, Method, Payload};
 /// | `d[k] += n`, which is two steps in Python | [`update`](Self::update), [`update_or`](Self::update_or) |
 /// | `d.copy()`, `dict(d)` | [`to_map`](Self::to_map) |
 /// | `d.keys()`, `d.values()`, `d.items()` | [`keys`](Self::keys), [`values`](Self::values), [`items`](Self::items), all in the order in which the keys came |
-/// | `for k in d`, with an error if the dict changes meanwhile | [`pages`](Self::pages), with none |
+/// | `for k in d`, with an error if the dict changes meanwhile | [`pages`](Self::pages), with none; [`Pages`](crate::Pages) says why |
 ///
 /// Keys are equal if they are encoded to the same bytes. So a key must be encoded in one way only, which a `HashMap` is not, and holds no handles. A value may hold proxies, also of this dict.
 ///
