@@ -256,6 +256,29 @@ fn handles_go_through_a_pool_in_a_manager() {
     });
 }
 
+// C237
+#[test]
+fn large_values_go_through_a_pool_in_a_manager() {
+    fn scale(row: Vec<f64>, by: f64, name: Vec<u8>) -> (Vec<f64>, Vec<u8>) {
+        (row.into_iter().map(|x| x * by).collect(), name)
+    }
+    run(async {
+        let row: Vec<f64> = (0..300_000).map(f64::from).collect();
+        let doubled: Vec<f64> = row.iter().map(|x| x * 2.0).collect();
+        for (manager, pool) in pools(2).await {
+            let name = vec![7; 1 << 20];
+            let scaled = pool.apply(scale, (row.clone(), 2.0, name.clone())).await.expect(RUNS);
+            assert!(scaled == (doubled.clone(), name));
+            let double = |row: Vec<f64>| row.into_iter().map(|x| x * 2.0).collect::<Vec<_>>();
+            let rows = pool.map(double, [row.clone(), vec![], row.clone()]).await.expect(RUNS);
+            assert!(rows == [doubled.clone(), vec![], doubled.clone()]);
+            let task = pool.apply_async(double, (row.clone(),)).await.expect(CALLED);
+            assert!(task.get().await.expect(RUNS) == doubled);
+            ends(manager).await;
+        }
+    });
+}
+
 // C237, fault 97
 #[test]
 fn a_client_that_is_gone_gives_up_what_it_waits_for() {

@@ -1,4 +1,7 @@
-//! Maps whose elements come encoded, and whose results stay so: for a process that runs them for others and need not know their types.
+//! Maps whose elements come as values for anybody to read, and whose results go so: for a process that runs them for others.
+//!
+//! How a pool and its workers write values to each other is their own affair. So each element is read here and written anew, and so is each result; the
+//! functions that do so are all that is left of the types.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,11 +16,11 @@ use super::flow::Flow;
 use super::front::Pool;
 use super::kind::Kind;
 use super::outcome::Results;
-use crate::error::Result;
-use crate::task::{Arguments, Task};
-use crate::wire::{Fd, encode};
+use crate::error::{Error, Result};
+use crate::task::{Arguments, Label, Payload, Task, TaskFn, caught};
+use crate::wire::{Arriving, Collecting, Fd, Record, encode};
 
-/// A value's bytes with its handles: arguments as their task gets them, or a result as its caller does.
+/// A value's bytes with its handles, as they go between any processes.
 #[derive(Debug, Default)]
 pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
@@ -27,11 +30,26 @@ pub(crate) struct Encoded {
 /// The arguments of one element, or why there are none.
 pub(crate) type Element = Result<Encoded, String>;
 
-struct Input(Element);
+/// A task, and how its arguments and its results are read and written.
+#[derive(Clone, Copy)]
+pub(crate) struct Recoded {
+    task: Task,
+    arguments: fn(&Encoded, &mut Vec<u8>) -> Result<(), String>,
+    result: fn(&Label, Record<'_>, &mut Vec<Fd>) -> Result<Encoded>,
+}
+
+struct Input {
+    element: Element,
+    write: fn(&Encoded, &mut Vec<u8>) -> Result<(), String>,
+}
+
+/// What stands before the reason why arguments cannot be read, since whoever feeds a map says only why they cannot be written.
+const UNREADABLE: &str = "they cannot be decoded: ";
 
 /// Results as they come: in the order of the input, unless it is [unordered](Self::unordered). Dropping it cancels what has not started.
 pub(crate) struct EncodedMap {
     flow: Flow,
+    open: fn(&Label, Record<'_>, &mut Vec<Fd>) -> Result<Encoded>,
     current: Option<Results>,
     fails_fast: bool,
     finished: bool,
@@ -41,18 +59,53 @@ impl<K: Kind> Pool<K> {
     /// Calls a task for each element of the input, which is read as the workers need it.
     pub(crate) fn encoded_map(
         &self,
-        task: Task,
+        recoded: Recoded,
         input: impl Stream<Item = Element> + Send + 'static,
     ) -> EncodedMap {
-        let input = futures::StreamExt::map(input, Input);
+        let Recoded { task, arguments: write, result: open } = recoded;
+        let input = futures::StreamExt::map(input, move |element| Input { element, write });
         let flow = Flow::new(Arc::clone(self.engine()), task, Box::new(FromStream(Box::pin(input))));
-        EncodedMap { flow, current: None, fails_fast: false, finished: false }
+        EncodedMap { flow, open, current: None, fails_fast: false, finished: false }
     }
 
     /// How many workers it should have.
     pub(crate) fn workers_wanted(&self) -> usize {
         self.engine().workers_wanted()
     }
+}
+
+impl Recoded {
+    pub(crate) fn of<F, Args, M>(f: F) -> Self
+    where
+        F: TaskFn<Args, M>,
+        Args: Arguments,
+    {
+        Self { task: Task::of(f), arguments: write_again::<Args>, result: open_and_write::<F::Value> }
+    }
+}
+
+fn write_again<Args: Arguments>(encoded: &Encoded, out: &mut Vec<u8>) -> Result<(), String> {
+    let read = caught(|| {
+        let mut handles = encoded.handles.clone();
+        let _arriving = Arriving::begin(&mut handles);
+        Args::decode(&encoded.bytes)
+    });
+    let read = read.unwrap_or_else(|panic| Err(format!("it panicked: {}", panic.message)));
+    read.map_err(|cause| format!("{UNREADABLE}{cause}"))?.encode(out)
+}
+
+fn open_and_write<R: Payload>(label: &Label, record: Record<'_>, handles: &mut Vec<Fd>) -> Result<Encoded> {
+    let value: R = label.value_with(record.failed, record.bytes, handles)?;
+    let mut written = Encoded::default();
+    let writing = caught(|| {
+        let collecting = Collecting::begin();
+        let encoded = encode(&value, &mut written.bytes);
+        collecting.end(&mut written.handles);
+        encoded
+    });
+    let failed = |cause| Error::Encode { what: "the result", task: label.task(), cause };
+    writing.map_err(|panic| failed(format!("it panicked: {}", panic.message)))?.map_err(failed)?;
+    Ok(written)
 }
 
 impl EncodedMap {
@@ -95,14 +148,28 @@ impl EncodedMap {
 
     fn next_result(&mut self) -> Option<Result<Encoded>> {
         loop {
-            let label = self.flow.label();
-            if let Some(result) = self.current.as_mut().and_then(|results| results.next_encoded(label)) {
+            let (label, open) = (self.flow.label(), self.open);
+            let next = |results: &mut Results| {
+                results.next_as(label, |record, handles| open(label, record, handles))
+            };
+            if let Some(result) = self.current.as_mut().and_then(next) {
                 self.flow.handed_out(1);
-                return Some(result);
+                return Some(result.map_err(as_read));
             }
             self.current = self.flow.take_next();
             self.current.as_ref()?;
         }
+    }
+}
+
+/// What was not written since it could not be read is told so.
+fn as_read(error: Error) -> Error {
+    match error {
+        Error::Encode { task, cause, what } => match cause.strip_prefix(UNREADABLE) {
+            Some(cause) => Error::Decode { what, task, cause: cause.to_owned() },
+            None => Error::Encode { what, task, cause },
+        },
+        other => other,
     }
 }
 
@@ -120,7 +187,7 @@ impl Stream for EncodedMap {
         if let Some(error) = failure {
             self.finished = true;
             self.flow.cancel();
-            return Poll::Ready(Some(Err(error)));
+            return Poll::Ready(Some(Err(as_read(error))));
         }
         if let Some(result) = self.next_result() {
             return Poll::Ready(Some(result));
@@ -138,11 +205,7 @@ impl fmt::Debug for EncodedMap {
 
 impl Arguments for Input {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), String> {
-        let Encoded { bytes, handles } = self.0.as_ref().map_err(Clone::clone)?;
-        out.extend_from_slice(bytes);
-        // Each takes the place among all by which the bytes name it.
-        let mut places = Vec::new();
-        handles.iter().try_for_each(|handle| encode(handle, &mut places))
+        (self.write)(self.element.as_ref().map_err(Clone::clone)?, out)
     }
 
     fn decode(_: &[u8]) -> Result<Self, String> {

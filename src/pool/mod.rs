@@ -26,7 +26,7 @@ mod wishes;
 pub use apply::Apply;
 pub use builder::Builder;
 pub(crate) use builder::{is_result, setup};
-pub(crate) use encoded::{Element, Encoded, EncodedMap};
+pub(crate) use encoded::{Element, Encoded, EncodedMap, Recoded};
 pub use front::Pool;
 pub use handle::{TaskHandle, TaskId};
 pub use imap::{BlockingImap, Imap};

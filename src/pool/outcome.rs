@@ -1,6 +1,5 @@
 //! From the pieces of a reply to values and errors.
 
-use super::encoded::Encoded;
 use crate::dispatch::{Piece, Pieces};
 use crate::error::{Error, Result};
 use crate::task::{Label, Payload};
@@ -60,17 +59,8 @@ impl Results {
         self.next_as(label, |record, handles| label.value_with(record.failed, record.bytes, handles))
     }
 
-    /// As `next`, of a value whose type is known elsewhere.
-    pub(super) fn next_encoded(&mut self, label: &Label) -> Option<Result<Encoded>> {
-        self.next_as(label, |record, handles| {
-            if record.failed {
-                return label.value::<()>(true, record.bytes).map(|()| Encoded::default());
-            }
-            Ok(Encoded { bytes: record.bytes.to_vec(), handles: std::mem::take(handles) })
-        })
-    }
-
-    fn next_as<T>(
+    /// As `next`, of a result that is opened in another way.
+    pub(super) fn next_as<T>(
         &mut self,
         label: &Label,
         open: impl FnOnce(Record<'_>, &mut Vec<Fd>) -> Result<T>,

@@ -1,6 +1,6 @@
 //! What stands behind a pool: one of this process, whose workers run what clients ask for.
 //!
-//! Arguments and results pass through as they are encoded. Whoever asks for a call has it come to its end on a thread of his session, and gives it up by
+//! Whoever asks for a call has it come to its end on a thread of his session, and gives it up by
 //! leaving; what was [started](Crew::start) is an object of its own.
 
 use std::time::Duration;
@@ -15,23 +15,15 @@ use super::errand::Errand;
 use super::mishap::Mishap;
 use super::relay::Relay;
 use crate::dispatch::Stats;
-use crate::error::{Error, Result};
-use crate::pool::{Element, Encoded, EncodedMap, ProcessPool};
-use crate::task::{Task, object, resolve};
+use crate::error::Result;
+use crate::pool::{Element, Encoded, EncodedMap, ProcessPool, Recoded};
+use crate::task::object;
 
 /// By which name the registry has what can be called on it.
 const KIND: &str = "pool";
 
 #[derive(Debug)]
 pub(crate) struct Crew(ProcessPool);
-
-/// A function of the program, and what is asked of each of its calls.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Order {
-    pub(crate) offset: i64,
-    pub(crate) fingerprint: u64,
-    pub(crate) terms: Wanted,
-}
 
 /// What a client asks of his calls; without it, what the pool has itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +60,8 @@ impl Crew {
         Self(pool)
     }
 
-    pub(crate) async fn apply(&self, order: Order, arguments: Blob) -> Result<Blob, Mishap> {
-        let mut call = self.map(order, stream::iter([Ok(arguments.into())]))?;
+    pub(crate) async fn apply(&self, task: Recoded, terms: Wanted, arguments: Blob) -> Result<Blob, Mishap> {
+        let mut call = self.map(task, terms, stream::iter([Ok(arguments.into())]));
         match call.next().await {
             Some(result) => Ok(result?.into()),
             None => Err(Mishap::Cancelled { task: call.task() }),
@@ -77,18 +69,23 @@ impl Crew {
     }
 
     /// Has all of these done, whoever waits for it; hands over what knows of them.
-    pub(crate) fn start(&self, order: Order, arguments: Vec<Result<Blob, String>>) -> Result<(), Mishap> {
+    pub(crate) fn start(
+        &self,
+        task: Recoded,
+        terms: Wanted,
+        arguments: Vec<Result<Blob, String>>,
+    ) -> Result<(), Mishap> {
         let elements: Vec<Element> = arguments.into_iter().map(|each| each.map(Encoded::from)).collect();
-        let mut map = self.map(order, stream::iter(elements))?.failing_fast();
+        let mut map = self.map(task, terms, stream::iter(elements)).failing_fast();
         let held = map.hold();
         hand_over(object(Errand::start(map, held)?), super::errand::KIND);
         Ok(())
     }
 
     /// Begins a map, whose input comes in portions; hands over what takes them and gives results.
-    pub(crate) fn begin(&self, order: Order, manner: Manner) -> Result<(), Mishap> {
+    pub(crate) fn begin(&self, task: Recoded, terms: Wanted, manner: Manner) -> Result<(), Mishap> {
         let relay = Relay::new(self.0.workers_wanted(), |input| {
-            let mut map = self.map(order, input)?;
+            let mut map = self.map(task, terms, input);
             match manner {
                 Manner::InOrder => {}
                 Manner::AsTheyCome => map = map.unordered(),
@@ -105,11 +102,10 @@ impl Crew {
 
     fn map(
         &self,
-        order: Order,
+        task: Recoded,
+        terms: Wanted,
         input: impl futures::Stream<Item = Element> + Send + 'static,
-    ) -> Result<EncodedMap> {
-        let Order { offset, fingerprint, terms } = order;
-        let task: Task = resolve(offset, fingerprint).map_err(|why| Error::Incompatible { why })?;
+    ) -> EncodedMap {
         let mut map = self.0.encoded_map(task, input);
         if let Some(limit) = terms.timeout {
             map = map.timeout(limit);
@@ -117,7 +113,7 @@ impl Crew {
         if let Some(elements) = terms.chunksize {
             map = map.chunksize(usize::try_from(elements).unwrap_or(usize::MAX));
         }
-        Ok(map)
+        map
     }
 
     fn close(&self) {

@@ -18,7 +18,7 @@ mod turns;
 
 use std::sync::Arc;
 
-pub(super) use crew::{Crew, Manner, Order, Wanted};
+pub(super) use crew::{Crew, Manner, Wanted};
 pub(super) use errand::Part as ErrandPart;
 pub(super) use fault::Fault;
 pub(super) use mishap::Mishap;

@@ -31,9 +31,9 @@ use crate::manager::served::{Mishap, Wanted};
 /// # Who gives up
 ///
 /// A client that is gone, or that drops the future of a call, gives up what it waits for: what has not started never will, and what runs sees [`worker::is_cancelled`](crate::worker::is_cancelled). What
-/// was started by [`apply_async`](Self::apply_async) and the like goes on as long as there is a proxy of it.
+/// was started by [`apply_async`](Self::apply_async) and the like goes on as long as there is a proxy of it, and of the pool.
 ///
-/// The pool is terminated when the last proxy of it is gone, as a [`Pool`](crate::Pool) is.
+/// The pool is terminated when the last proxy of it is gone, as a [`Pool`](crate::Pool) is; an [`ImapProxy`](crate::ImapProxy) is one too.
 ///
 /// # Examples
 ///

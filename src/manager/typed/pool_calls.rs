@@ -10,8 +10,9 @@ use crate::manager::blob::Blob;
 use crate::manager::call::{Call, encoded};
 use crate::manager::message::Answer;
 use crate::manager::reference::{Asked, Reference};
-use crate::manager::served::{Crew, Manner, Mishap, Order};
-use crate::task::{Arguments, Outcome, Payload, Task, TaskFn};
+use crate::manager::served::{Crew, Manner, Mishap, Wanted};
+use crate::pool::Recoded;
+use crate::task::{Arguments, Outcome, Payload, TaskFn};
 
 /// Calls.
 impl PoolProxy {
@@ -32,6 +33,7 @@ impl PoolProxy {
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
     {
         let asked = self.applying(f, &args);
         drop(args);
@@ -54,6 +56,7 @@ impl PoolProxy {
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
     {
         let Asked { call, request } = self.applying(f, &args)?;
         drop(args);
@@ -81,6 +84,7 @@ impl PoolProxy {
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
     {
         let asked = self.starting(f, [args]);
         async move { Ok(TaskProxy::of(self.started(asked?).await?)) }
@@ -99,6 +103,7 @@ impl PoolProxy {
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
     {
         Ok(TaskProxy::of(self.blocking_started(self.starting(f, [args])?)?))
     }
@@ -125,6 +130,7 @@ impl PoolProxy {
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Payload,
         R: Outcome<M>,
+        M: 'static,
         I: IntoIterator<Item = A>,
         I::IntoIter: Send + 'static,
     {
@@ -145,6 +151,7 @@ impl PoolProxy {
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Payload,
         R: Outcome<M>,
+        M: 'static,
         I: IntoIterator<Item = A>,
         I::IntoIter: Send + 'static,
     {
@@ -179,6 +186,7 @@ impl PoolProxy {
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
         I: IntoIterator<Item = Args>,
         I::IntoIter: Send + 'static,
     {
@@ -212,6 +220,7 @@ impl PoolProxy {
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
         I: IntoIterator<Item = Args>,
         I::IntoIter: Send + 'static,
     {
@@ -242,6 +251,7 @@ impl PoolProxy {
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Payload,
         R: Outcome<M>,
+        M: 'static,
         I: IntoIterator<Item = A>,
     {
         self.starmap_async::<F, (A,), M, _>(f, items.into_iter().map(|item| (item,)).collect::<Vec<_>>())
@@ -261,6 +271,7 @@ impl PoolProxy {
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Payload,
         R: Outcome<M>,
+        M: 'static,
         I: IntoIterator<Item = A>,
     {
         let items = items.into_iter().map(|item| (item,));
@@ -288,6 +299,7 @@ impl PoolProxy {
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
         I: IntoIterator<Item = Args>,
     {
         let asked = self.starting(f, items);
@@ -307,6 +319,7 @@ impl PoolProxy {
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
         I: IntoIterator<Item = Args>,
     {
         Ok(MapTaskProxy::of(self.blocking_started(self.starting(f, items)?)?))
@@ -322,6 +335,7 @@ impl PoolProxy {
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Payload,
         R: Outcome<M>,
+        M: 'static,
         I: IntoIterator<Item = A>,
         I::IntoIter: Send + 'static,
     {
@@ -338,55 +352,44 @@ impl PoolProxy {
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Payload,
         R: Outcome<M>,
+        M: 'static,
         I: IntoIterator<Item = A>,
         I::IntoIter: Send + 'static,
     {
         self.mapping::<F, (A,), M, _>(f, items.into_iter().map(|item| (item,)), Manner::AsTheyCome)
     }
 
-    fn order<F, Args, M>(&self, f: F) -> Result<Order>
-    where
-        F: TaskFn<Args, M>,
-        Args: Arguments,
-    {
-        let task = Task::of(f);
-        if !task.is_native() {
-            return Err(Error::ForeignTask { task: task.name().to_owned() });
-        }
-        let (offset, fingerprint) = task.reference();
-        Ok(Order { offset, fingerprint, terms: self.terms })
-    }
-
     fn applying<F, Args, M>(&self, f: F, args: &Args) -> Result<Asked>
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
     {
-        let (name, order) = (type_name::<F>(), self.order(f)?);
+        let name = type_name::<F>();
         let arguments = Call::of(name, self.id(), args)?.arguments();
-        self.reference.placed(name, Crew::apply, &(order, arguments))
+        self.reference.placed(name, apply::<F, Args, M>(f), &(self.terms, arguments))
     }
 
     fn starting<F, Args, M>(&self, f: F, items: impl IntoIterator<Item = Args>) -> Result<Asked>
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
     {
-        let order = self.order(f)?;
         let items: Vec<Result<Blob, String>> = items.into_iter().map(|args| encoded(&args)).collect();
-        self.reference.placed(type_name::<F>(), Crew::start, &(order, items))
+        self.reference.placed(type_name::<F>(), start::<F, Args, M>(f), &(self.terms, items))
     }
 
     fn mapping<F, Args, M, I>(&self, f: F, items: I, manner: Manner) -> ImapProxy<F::Value>
     where
         F: TaskFn<Args, M>,
         Args: Arguments,
+        M: 'static,
         I: IntoIterator<Item = Args>,
         I::IntoIter: Send + 'static,
     {
-        let order = self.order(f);
         let name = type_name::<F>();
-        let asked = order.and_then(|order| self.reference.placed(name, Crew::begin, &(order, manner)));
+        let asked = self.reference.placed(name, begin::<F, Args, M>(f), &(self.terms, manner));
         let input = items.into_iter().map(|args| encoded(&args));
         ImapProxy::new(self.reference.clone(), name, asked, Box::new(input))
     }
@@ -402,6 +405,38 @@ impl PoolProxy {
     fn handed_over(&self, call: &Call, answer: Answer) -> Result<Reference> {
         handed_over(&self.reference, call, answer)
     }
+}
+
+/// What is called in the manager's process: closures with a copy of the function, which has no bytes.
+fn apply<F, Args, M>(
+    f: F,
+) -> impl AsyncFn(&Crew, Wanted, Blob) -> Result<Blob, Mishap> + Copy + Send + 'static
+where
+    F: TaskFn<Args, M>,
+    Args: Arguments,
+    M: 'static,
+{
+    async move |crew, terms, arguments| crew.apply(Recoded::of::<F, Args, M>(f), terms, arguments).await
+}
+
+fn start<F, Args, M>(
+    f: F,
+) -> impl Fn(&Crew, Wanted, Vec<Result<Blob, String>>) -> Result<(), Mishap> + Copy + Send + 'static
+where
+    F: TaskFn<Args, M>,
+    Args: Arguments,
+    M: 'static,
+{
+    move |crew, terms, arguments| crew.start(Recoded::of::<F, Args, M>(f), terms, arguments)
+}
+
+fn begin<F, Args, M>(f: F) -> impl Fn(&Crew, Wanted, Manner) -> Result<(), Mishap> + Copy + Send + 'static
+where
+    F: TaskFn<Args, M>,
+    Args: Arguments,
+    M: 'static,
+{
+    move |crew, terms, manner| crew.begin(Recoded::of::<F, Args, M>(f), terms, manner)
 }
 
 /// The object that a call has made, or why it has made none.
