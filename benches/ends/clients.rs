@@ -34,27 +34,28 @@ impl Drop for Counted {
 /// What the manager holds: objects of clients, and descriptors.
 type Held = (u64, usize);
 
-fn held((): &()) -> Held {
+fn held(_: &Counted) -> Held {
     (THERE.load(Ordering::Relaxed), std::fs::read_dir("/proc/self/fd").expect("it is our own").count())
 }
 
-fn made((): &()) -> u64 {
+fn made(_: &Counted) -> u64 {
     MADE.load(Ordering::Relaxed)
 }
 
 /// Makes objects and calls them, as often as it can.
-fn use_it(manager: Manager, kept: Proxy<()>) {
+fn use_it(manager: Manager, kept: Proxy<Counted>) {
     let mut mine = Vec::new();
     loop {
         mine.push(manager.blocking_create(Counted::new, ()).expect("the manager lives"));
-        kept.blocking_call(|(): &(), bytes: Vec<u8>| bytes, (vec![1; 40_000],)).expect("the manager lives");
+        kept.blocking_call(|_: &Counted, bytes: Vec<u8>| bytes, (vec![1; 40_000],))
+            .expect("the manager lives");
         mine.truncate(3);
     }
 }
 
 pub(crate) fn references_gone(amount: Amount) -> Found {
     let manager = Manager::blocking_start().expect("it starts");
-    let kept = manager.blocking_create(|| (), ()).expect("it lives");
+    let kept = manager.blocking_create(Counted::new, ()).expect("it lives");
     let ask = || kept.blocking_call(held, ()).expect("it lives");
     let before = ask();
     let times = (0..amount.of(250)).map(|round| {
@@ -64,12 +65,16 @@ pub(crate) fn references_gone(amount: Amount) -> Found {
         // Somewhere in the middle: some objects are dropped already.
         while kept.blocking_call(made, ()).expect("it lives") < made_before + 8 + u64::from(round) % 7 {}
         let began = Instant::now();
-        clients.iter().for_each(|client| client.kill().expect("it runs"));
+        for client in &clients {
+            client.kill().expect("it runs");
+        }
         while ask() != before {
             std::thread::yield_now();
         }
         let time = began.elapsed();
-        clients.iter().for_each(|client| drop(client.blocking_join()));
+        for client in &clients {
+            client.blocking_join().expect_err("it was killed");
+        }
         time
     });
     let times: Vec<Duration> = times.collect();

@@ -113,8 +113,8 @@ impl Context {
 }
 
 /// From now on this thread serves a manager, whose initializer has returned this.
-pub(crate) fn serves_with(state: State) {
-    OF_MANAGER.set(Some(state));
+pub(crate) fn serves_with(state: Option<State>) {
+    OF_MANAGER.set(state);
 }
 
 fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {

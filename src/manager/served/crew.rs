@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::blob::{Blob, Raw};
 use super::super::exposed::Exposed;
-use super::super::session::{hand_over, served_as};
+use super::super::kept::{hand_over, served_as};
 use super::errand::Errand;
 use super::mishap::Mishap;
 use super::relay::Relay;

@@ -3,6 +3,7 @@
 mod array;
 mod both;
 mod dict;
+mod dict_update;
 mod event;
 mod guard;
 mod imap;
@@ -12,6 +13,7 @@ mod namespace;
 mod pages;
 mod pool;
 mod pool_calls;
+mod pool_maps;
 mod queue;
 mod set;
 mod task;
