@@ -18,6 +18,9 @@ use crate::task::{Payload, panic_text};
 /// The arguments of an element, or why they are none.
 type Input = Result<Blob, String>;
 
+/// How many inputs go before it is known how many are wanted: a small map takes one exchange so.
+const FIRST: u64 = 16;
+
 /// A map in a pool of a [`Manager`](crate::Manager): each element's result as it comes. Made by [`PoolProxy::imap`](crate::PoolProxy::imap) and [`imap_unordered`](crate::PoolProxy::imap_unordered).
 ///
 /// It starts with the first [`next`](Self::next), and reads its input while somebody asks for results, only so far ahead as the workers need, and never by more than 5,120 items. Items are sent in portions of up to 1,024, and results come in pages; what is sent takes no more than 1 MiB unless a
@@ -85,7 +88,7 @@ impl<R: Payload> ImapProxy<R> {
             input: Some(input),
             left: None,
             sent: 0,
-            wanted: 0,
+            wanted: FIRST,
             results: VecDeque::new(),
             received: 0,
             last,
