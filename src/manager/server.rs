@@ -43,7 +43,7 @@ pub(super) struct Server {
     next: AtomicU64,
     registry: Registry,
     /// What the initializer has returned, for functions and methods that run here.
-    state: Option<State>,
+    state: Mutex<Option<State>>,
     sessions: Mutex<HashMap<u64, Arc<ServerLine>>>,
     /// A session has ended.
     left: Condvar,
@@ -103,7 +103,7 @@ impl Ready {
             objects: Mutex::default(),
             next: AtomicU64::new(DIRECTORY + 1),
             registry,
-            state,
+            state: Mutex::new(state),
             sessions: Mutex::default(),
             left: Condvar::new(),
             most_sessions,
@@ -260,9 +260,11 @@ impl Server {
         }
         let server = Arc::clone(self);
         let serve = move || {
-            serves_with(server.state.clone());
+            serves_with(server.state().clone());
             session.serve();
             drop(session);
+            // It may be the last that has it.
+            let _panicked = crate::task::caught(|| serves_with(None));
             server.sessions().remove(&number);
             server.left.notify_all();
         };
@@ -286,10 +288,16 @@ impl Server {
         for entry in objects.into_values() {
             let _panicked = crate::task::caught(|| drop(entry));
         }
+        let state = self.state().take();
+        let _panicked = crate::task::caught(|| drop(state));
     }
 
     pub(super) fn objects(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Arc<ServerLine>>> {
