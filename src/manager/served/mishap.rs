@@ -1,6 +1,7 @@
 //! What can go wrong with a pool in a manager, as it travels: its errors come to the caller as those of a pool of his own do.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -114,7 +115,9 @@ impl From<Error> for Mishap {
 impl Mishap {
     fn other(error: &Error) -> Self {
         let cause = std::error::Error::source(error);
-        let os = cause.and_then(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error);
+        let os = cause
+            .and_then(|cause| cause.downcast_ref::<Arc<io::Error>>())
+            .and_then(|cause| cause.raw_os_error());
         let text = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
         Self::Other { text, os }
     }
