@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The result of everything in this crate that can fail.
 ///
 /// # Examples
@@ -422,7 +424,7 @@ impl Error {
 /// # pool.shutdown().await
 /// # }).unwrap();
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Limit {
     /// It gave no result while it was waited for, and goes on: `TaskHandle::get`.
@@ -459,7 +461,7 @@ impl fmt::Display for Limit {
 /// # pool.shutdown().await
 /// # }).unwrap();
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Panic {
     /// The panic message, or a placeholder where its payload is no text.
@@ -495,7 +497,7 @@ impl Panic {
 /// # pool.shutdown().await
 /// # }).unwrap();
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Death {
     /// The process that ended.
@@ -548,7 +550,7 @@ impl fmt::Display for Death {
 /// assert_eq!(Exit::Signal(11).to_string(), "signal 11 (SIGSEGV)");
 /// assert_eq!(Exit::Code(1).to_string(), "exit code 1");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Exit {
     /// It returned or exited with this code.

@@ -52,9 +52,10 @@ pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
 pub use manager::{
-    BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy, Exposed,
-    GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, Manager, ManagerBuilder, NamespaceProxy, Pages,
-    Proxy, QueueProxy, RLockProxy, Refusal, SemaphoreProxy, SetProxy, ValueProxy,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy,
+    EventProxy, Exposed, GuardProxy, ImapProxy, JoinableQueueProxy, ListProxy, LockProxy, Manager,
+    ManagerBuilder, MapTaskProxy, NamespaceProxy, Pages, PoolProxy, Proxy, QueueProxy, RLockProxy, Refusal,
+    SemaphoreProxy, SetProxy, TaskProxy, ValueProxy,
 };
 pub use pool::{
     Apply, BlockingImap, Builder, Imap, Kind, Map, Pool, ProcessPool, Processes, TaskHandle, TaskId,

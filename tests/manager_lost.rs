@@ -65,14 +65,10 @@ fn a_client_that_is_killed_in_the_middle_of_a_call_leaves_no_reference() {
             client.kill().expect("it runs");
             client.join().await.expect_err("it was killed");
         }
-        let left = async {
-            while kept.call(open_descriptors, ()).await.expect(CALLED) > before {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), left)
-            .await
-            .expect("doors and lines of the dead are closed");
+        // Doors and lines of the dead are closed; how soon, `benches/ends` measures.
+        while kept.call(open_descriptors, ()).await.expect(CALLED) > before {
+            tokio::task::yield_now().await;
+        }
         assert_eq!(kept_key.count(), 0, "there is one proxy of it");
         manager.shutdown().await.expect(CALLED);
     });

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures::future;
 use multiprocess::{
-    BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, Error, EventProxy, JoinableQueueProxy,
-    ListProxy, LockProxy, Manager, NamespaceProxy, Process, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy,
-    ValueProxy,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, Error, EventProxy,
+    JoinableQueueProxy, ListProxy, LockProxy, Manager, NamespaceProxy, Process, QueueProxy, RLockProxy,
+    SemaphoreProxy, SetProxy, ValueProxy,
 };
 use support::gate::{Gate, pass};
 use support::run;
@@ -42,25 +42,28 @@ fn text(text: &str) -> String {
 
 // C237
 async fn containers_are_used_from_elsewhere<T: Twin>() {
-    type All = (DictProxy<String, u32>, ListProxy<u32>, SetProxy<u32>, ValueProxy<u32>, NamespaceProxy);
-    fn change((dict, list, set, value, names): All) {
+    type Containers = (DictProxy<String, u32>, ListProxy<u32>, SetProxy<u32>, ArrayProxy<u32>);
+    fn change((dict, list, set, array): Containers, value: ValueProxy<u32>, names: NamespaceProxy) {
         dict.blocking_insert(&"b".to_owned(), &2).expect(CALLED);
         list.blocking_push(&2).expect(CALLED);
         set.blocking_insert(&2).expect(CALLED);
+        array.blocking_set(1, &2).expect(CALLED);
         value.blocking_set(&2).expect(CALLED);
         names.blocking_set("two", &2_u32).expect(CALLED);
     }
     let manager = manager().await;
     let (dict, list) = (manager.dict().await.expect(CALLED), manager.list().await.expect(CALLED));
     let (set, value) = (manager.set().await.expect(CALLED), manager.value(&1).await.expect(CALLED));
-    let names = manager.namespace().await.expect(CALLED);
+    let (names, array) =
+        (manager.namespace().await.expect(CALLED), manager.array([1, 1]).await.expect(CALLED));
     dict.insert(&text("a"), &1).await.expect(CALLED);
     list.push(&1).await.expect(CALLED);
-    let all = (dict.clone(), list.clone(), set.clone(), value.clone(), names.clone());
-    start::<T, _, _, _>(change, (all,)).join().await.expect(RUNS);
+    let containers = (dict.clone(), list.clone(), set.clone(), array.clone());
+    start::<T, _, _, _>(change, (containers, value.clone(), names.clone())).join().await.expect(RUNS);
     assert_eq!(dict.items().await.expect(CALLED), [(text("a"), 1), (text("b"), 2)]);
     assert_eq!(list.to_vec().await.expect(CALLED), [1, 2]);
     assert_eq!(set.to_vec().await.expect(CALLED), [2]);
+    assert_eq!(array.to_vec().await.expect(CALLED), [1, 2]);
     assert_eq!(value.get().await.expect(CALLED), 2);
     assert_eq!(names.get::<u32>("two").await.expect(CALLED), Some(2));
     ends(manager).await;
@@ -165,6 +168,53 @@ fn a_list_does_what_vectors_do() {
         assert_eq!(list.get(0).await.expect(CALLED), Some(1));
         list.clear().await.expect(CALLED);
         assert!(list.is_empty().await.expect(CALLED) && list.pop().await.expect(CALLED).is_none());
+        ends(manager).await;
+    });
+}
+
+// C237
+#[test]
+fn an_array_stays_as_long_as_it_is() {
+    run(async {
+        let manager = manager().await;
+        let array = manager.array(0..5_u32).await.expect(CALLED);
+        assert_eq!((array.len().await.expect(CALLED), array.get(4).await.expect(CALLED)), (5, 4));
+        array.set(4, &7).await.expect(CALLED);
+        assert_eq!(array.swap(4, &8).await.expect(CALLED), 7);
+        array.set_slice(1, [6, 5]).await.expect(CALLED);
+        assert_eq!(array.slice(1..5).await.expect(CALLED), [6, 5, 3, 8]);
+        assert!(array.slice(5..5).await.expect(CALLED).is_empty());
+        let subtract = |item: &mut u32, by: u32| {
+            *item -= by;
+            *item
+        };
+        assert_eq!(array.update(0, subtract, (0,)).await.expect(CALLED), 0);
+        assert!(matches!(array.update(0, subtract, (1,)).await, Err(Error::Panicked(_))));
+        assert_eq!(array.position(&3).await.expect(CALLED), Some(3));
+        assert_eq!(array.position(&9).await.expect(CALLED), None);
+
+        let missing = |start, end| Err(Error::OutOfRange { start, end, length: 5 });
+        let same = |found: Result<u32, Error>, expected: Result<u32, Error>| {
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"));
+        };
+        same(array.get(5).await, missing(5, 6));
+        same(array.set(u64::MAX, &0).await.map(|()| 0), missing(usize::MAX, usize::MAX));
+        same(array.swap(7, &0).await, missing(7, 8));
+        same(array.update(9, subtract, (0,)).await, missing(9, 10));
+        same(array.slice(4..6).await.map(|_| 0), missing(4, 6));
+        let backwards = std::ops::Range { start: 3, end: 2 };
+        same(array.slice(backwards).await.map(|_| 0), missing(3, 2));
+        same(array.set_slice(4, [0, 0]).await.map(|()| 0), missing(4, 6));
+        assert_eq!(array.to_vec().await.expect(CALLED), [0, 6, 5, 3, 8], "nothing was done");
+
+        array.fill(&1).await.expect(CALLED);
+        let (mut items, mut count) = (array.pages(), 0);
+        while items.next().await.expect(CALLED) == Some(1) {
+            count += 1;
+        }
+        assert_eq!(count, 5);
+        let none = manager.array::<u32>([]).await.expect(CALLED);
+        assert!(none.is_empty().await.expect(CALLED) && none.to_vec().await.expect(CALLED).is_empty());
         ends(manager).await;
     });
 }
@@ -370,6 +420,7 @@ async fn locks_are_used_from_elsewhere<T: Twin>() {
             bounded.blocking_try_acquire().expect(CALLED).is_none(),
         ]
     }
+    /// A guard that is dropped waits for nothing, so that it may take a moment.
     fn become_free((lock, rlock, semaphore, bounded): All) -> [bool; 4] {
         [
             lock.blocking_acquire_timeout(LONG).expect(CALLED).is_some(),
@@ -392,7 +443,6 @@ async fn locks_are_used_from_elsewhere<T: Twin>() {
     );
     assert_eq!(start::<T, _, _, _>(are_taken, (all.clone(),)).join().await.expect(RUNS), [true; 4]);
     drop(guards);
-    // The server hears of it in its own time.
     assert_eq!(start::<T, _, _, _>(become_free, (all,)).join().await.expect(RUNS), [true; 4]);
     ends(manager).await;
 }

@@ -3,6 +3,7 @@
 //! What a case must not exceed stands beside its value. See `benches/README.md`.
 
 mod churn;
+mod clients;
 mod deaths;
 mod drops;
 mod limits;
@@ -25,7 +26,7 @@ enum Found {
 /// A case: its name, what it must not exceed, and what measures it.
 type Case = (&'static str, f64, fn(Amount) -> Found);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("death_to_error_p99", 10.0, deaths::to_error),
     ("death_to_successor_p50", 5.0, deaths::to_successor),
     ("orphans_gone_within_100_ms_missed", 0.0, orphans::missed),
@@ -36,6 +37,7 @@ const CASES: [Case; 10] = [
     ("timeout_answered_after_deadline_p99", 100.0, limits::answered),
     ("timeout_gone_after_deadline_p99", 100.0, limits::gone_after),
     ("silence_to_error", 1_100.0, limits::silent),
+    ("client_death_to_no_reference_max", 1_000.0, clients::references_gone),
 ];
 
 fn main() {

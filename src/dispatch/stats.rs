@@ -1,5 +1,7 @@
 //! What a pool counts.
 
+use serde::{Deserialize, Serialize};
+
 /// A pool at one moment, and what it has done so far.
 ///
 /// # Examples
@@ -13,7 +15,7 @@
 /// # pool.shutdown().await
 /// # }).unwrap();
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Workers that take calls, whether they have any or not.

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use super::blob::Raw;
 use super::exposed::{Exposed, Registry};
 use super::owner::{Begun, Owner, Plan, Secret};
 use super::root::Manager;
 use crate::channel::Address;
 use crate::error::{Error, Result};
 use crate::os;
+use crate::pool::{is_result, setup};
+use crate::task::{Arguments, Fallible, InitFn, Plain, Setup};
+use crate::wire::Initializer;
 
 /// Sessions that a manager has at once, unless it is set.
 const MOST_SESSIONS: usize = 1_024;
@@ -32,6 +36,7 @@ pub struct ManagerBuilder {
     most_sessions: usize,
     address: Option<Address>,
     key: Option<Secret>,
+    setup: Option<Result<Setup>>,
     wrong: Option<Error>,
 }
 
@@ -43,6 +48,7 @@ impl ManagerBuilder {
             most_sessions: MOST_SESSIONS,
             address: None,
             key: None,
+            setup: None,
             wrong: None,
         }
     }
@@ -89,6 +95,60 @@ impl ManagerBuilder {
         Self { key: Some(Secret(*key.as_bytes())), ..self }
     }
 
+    /// Runs a function in the manager's process before it serves; by [`serve`](Self::serve), on this thread. Functions that make objects, and methods of them, find what it returned
+    /// with [`worker::state`](crate::worker::state). It is kept until the manager ends.
+    ///
+    /// A panic fails the start with [`Error::Initializer`]. For a function that returns a `Result` there is [`try_initializer`](Self::try_initializer); here it is an error
+    /// of `start`, since nobody would ever look at it. Python: `start(initializer, initargs)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Manager, worker};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let manager = Manager::builder().initializer(|base: u64| base * 100, (3,)).start().await?;
+    /// let add_base = |sum: &mut u64| { *sum += *worker::state::<u64>().expect("it is there"); *sum };
+    /// let sum = manager.create(|| 7_u64, ()).await?;
+    /// assert_eq!(sum.call(add_base, ()).await?, 307);
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn initializer<F, Args>(self, f: F, args: Args) -> Self
+    where
+        F: InitFn<Args, Plain>,
+        Args: Arguments,
+    {
+        let is_lost = is_result::<F::State>();
+        let lost = || Err(Error::option("initializer", "it returns a `Result`: use `try_initializer`"));
+        Self { setup: Some(if is_lost { lost() } else { setup("initializer", f, &args) }), ..self }
+    }
+
+    /// As [`initializer`](Self::initializer), for a function that returns a `Result`: its `Err` fails the start, and what is kept is the value of its `Ok`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Error, Manager};
+    ///
+    /// fn connect(url: String) -> Result<(), String> {
+    ///     Err(format!("no route to {url}"))
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let started = Manager::builder().try_initializer(connect, ("db:1".to_owned(),)).start().await;
+    /// assert!(matches!(started, Err(Error::Initializer { cause }) if cause == "no route to db:1"));
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn try_initializer<F, Args>(self, f: F, args: Args) -> Self
+    where
+        F: InitFn<Args, Fallible>,
+        Args: Arguments,
+    {
+        Self { setup: Some(setup("initializer", f, &args)), ..self }
+    }
+
     /// A type with a name, and methods of it with names. They can be used by other programs, which have no part of this one's code, and by other builds of it. Python: `register`.
     ///
     /// # Examples
@@ -131,6 +191,7 @@ impl ManagerBuilder {
     /// # Errors
     ///
     /// - [`Error::Option`] for 0 connections. [`Error::ForeignTask`]: what was registered is not part of the program.
+    /// - [`Error::Initializer`] if that fails, [`Error::Encode`] if its arguments do not travel.
     /// - [`Error::Start`] if it cannot start, or cannot listen at its address. And as for [`Process::spawn`](crate::Process::spawn).
     ///
     /// # Cancel safety
@@ -191,7 +252,7 @@ impl ManagerBuilder {
     }
 
     fn plan(self) -> Result<Plan> {
-        let Self { registry, most_sessions, address, key, wrong, name: _ } = self;
+        let Self { registry, most_sessions, address, key, setup, wrong, name: _ } = self;
         if let Some(error) = wrong {
             return Err(error);
         }
@@ -201,8 +262,17 @@ impl ManagerBuilder {
                 "a manager without connections could not be called",
             ));
         }
-        Ok(Plan { types: registry.into_travelling(), most_sessions, address, key })
+        let setup = setup.transpose()?.map(travelling).transpose()?;
+        Ok(Plan { types: registry.into_travelling(), most_sessions, address, key, setup })
     }
+}
+
+/// An initializer as it travels to the process that serves.
+fn travelling(Setup { function, arguments }: Setup) -> Result<(Initializer, Raw)> {
+    if !function.is_native() {
+        return Err(Error::ForeignTask { task: "the initializer".to_owned() });
+    }
+    Ok((function.reference(), Raw(arguments.into())))
 }
 
 fn begun(((welcome, address), owner): (Begun, Owner)) -> Manager {

@@ -47,20 +47,9 @@ impl Call {
     }
 
     fn with(mut self, args: &impl Arguments) -> Result<Self> {
-        let (mut bytes, mut handles) = (Vec::new(), Vec::new());
-        let encode = AssertUnwindSafe(|| {
-            let collecting = Collecting::begin();
-            let encoded = args.encode(&mut bytes);
-            collecting.end(&mut handles);
-            encoded
-        });
-        let encoded = catch_unwind(encode).unwrap_or_else(|payload| {
-            // It may panic once more.
-            std::mem::forget(payload);
-            Err("its `Serialize` panicked".into())
-        });
-        encoded.map_err(|cause| Error::Encode { what: "the arguments", task: self.text(), cause })?;
-        self.arguments = Blob { bytes: Raw(bytes), handles };
+        let encoded = encoded(args);
+        self.arguments =
+            encoded.map_err(|cause| Error::Encode { what: "the arguments", task: self.text(), cause })?;
         Ok(self)
     }
 
@@ -92,7 +81,15 @@ impl Call {
         }
     }
 
-    fn open<R: Payload>(&self, blob: Blob) -> Result<R> {
+    /// What was made; the value that the method gives, where it has made nothing.
+    pub(super) fn made_or<R: Payload>(&self, answer: Answer) -> Result<Result<Made, R>> {
+        match answer {
+            Answer::Value(blob) => self.open(blob).map(Err),
+            other => self.made(other).map(Ok),
+        }
+    }
+
+    pub(super) fn open<R: Payload>(&self, blob: Blob) -> Result<R> {
         let opened = catch_unwind(|| blob.open()).unwrap_or_else(|payload| {
             std::mem::forget(payload);
             Err(Error::DecodeMessage { cause: "its `Deserialize` panicked".into() })
@@ -116,6 +113,23 @@ impl Call {
             _ => self.broken("it answers another question".into()),
         }
     }
+}
+
+/// Arguments as they travel; a panic of their `Serialize` is what is wrong with them.
+pub(super) fn encoded(args: &impl Arguments) -> Result<Blob, String> {
+    let (mut bytes, mut handles) = (Vec::new(), Vec::new());
+    let encode = AssertUnwindSafe(|| {
+        let collecting = Collecting::begin();
+        let encoded = args.encode(&mut bytes);
+        collecting.end(&mut handles);
+        encoded
+    });
+    let encoded = catch_unwind(encode).unwrap_or_else(|payload| {
+        // It may panic once more.
+        std::mem::forget(payload);
+        Err("its `Serialize` panicked".into())
+    });
+    encoded.map(|()| Blob { bytes: Raw(bytes), handles })
 }
 
 fn failed(failure: Failure, task: String) -> Error {

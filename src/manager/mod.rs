@@ -12,11 +12,15 @@ mod blob;
 mod builder;
 mod call;
 mod connect;
+mod creating;
+mod directory;
 mod exposed;
 mod guests;
+mod kept;
 mod lines;
 mod message;
 mod owner;
+mod pools;
 mod proxy;
 mod publish;
 mod reference;
@@ -35,7 +39,8 @@ pub use message::Refusal;
 pub use proxy::Proxy;
 pub use root::Manager;
 pub use typed::{
-    BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy,
-    GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, NamespaceProxy, Pages, QueueProxy, RLockProxy,
-    SemaphoreProxy, SetProxy, ValueProxy,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy,
+    EventProxy, GuardProxy, ImapProxy, JoinableQueueProxy, ListProxy, LockProxy, MapTaskProxy,
+    NamespaceProxy, Pages, PoolProxy, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy, TaskProxy,
+    ValueProxy,
 };

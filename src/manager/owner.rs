@@ -8,13 +8,15 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::blob::Raw;
 use super::exposed::{Registry, Travelling};
 use super::server::{Ready, Welcome, make_room};
 use crate::channel::{Address, Listener, Receiver, Sender, blocking_wait, one_way, wait};
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::task::capture_panics;
+use crate::task::{State, capture_panics, resolve_initializer};
 use crate::wait::block_on;
+use crate::wire::Initializer;
 
 /// What a server is to be, as its process gets it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +25,15 @@ pub(super) struct Plan {
     pub(super) most_sessions: usize,
     pub(super) address: Option<Address>,
     pub(super) key: Option<Secret>,
+    /// What runs before it serves, with its arguments.
+    pub(super) setup: Option<(Initializer, Raw)>,
+}
+
+/// Why a server does not begin, as it comes from its process.
+#[derive(Debug, Serialize, Deserialize)]
+enum Unready {
+    Initializer(String),
+    Other(String),
 }
 
 /// A key on its way to the process that listens with it, over a pipe that nobody else has.
@@ -47,7 +58,7 @@ pub(super) enum Owner {
 /// A server that was started and has not answered.
 pub(super) struct Starting {
     process: Process<()>,
-    report: Receiver<Result<Begun, String>>,
+    report: Receiver<Result<Begun, Unready>>,
 }
 
 impl Plan {
@@ -60,10 +71,11 @@ impl Plan {
     }
 
     fn ready(self) -> Result<Ready> {
+        let state = self.setup.map(prepared).transpose()?;
         let wrong = |why| Error::Incompatible { why };
         let registry = Registry::arrived(self.types).map_err(wrong)?;
         let listener = self.address.map(|address| listen(address, self.key)).transpose()?;
-        Ready::new(registry, self.most_sessions, listener)
+        Ready::new(registry, state, self.most_sessions, listener)
     }
 
     /// Serves on threads of this process.
@@ -85,6 +97,14 @@ impl Plan {
     }
 }
 
+/// Runs the initializer.
+fn prepared((function, Raw(arguments)): (Initializer, Raw)) -> Result<State> {
+    capture_panics();
+    let found = resolve_initializer(&function);
+    let prepared = found.and_then(|function| function.call(&arguments));
+    prepared.map_err(|cause| Error::Initializer { cause })
+}
+
 /// A listener, and whether it has a key.
 fn listen(address: Address, key: Option<Secret>) -> Result<(Listener, bool)> {
     match key {
@@ -95,14 +115,13 @@ fn listen(address: Address, key: Option<Secret>) -> Result<(Listener, bool)> {
 }
 
 /// The child's function.
-fn serve_in_child(report: Sender<Result<Begun, String>>, plan: Plan) {
+fn serve_in_child(report: Sender<Result<Begun, Unready>>, plan: Plan) {
     // Without it there is room for fewer.
     let _as_before = make_room();
     let mut ready = match plan.ready() {
         Ok(ready) => ready,
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            let _nobody_waits = report.blocking_send(&Err(format!("{error}{}", cause.unwrap_or_default())));
+            let _nobody_waits = report.blocking_send(&Err(error.into()));
             return;
         }
     };
@@ -131,10 +150,21 @@ impl Starting {
         }
     }
 
-    fn begun(self, said: Result<Begun, String>) -> Result<(Begun, Owner)> {
+    fn begun(self, said: Result<Begun, Unready>) -> Result<(Begun, Owner)> {
         match said {
             Ok(welcome) => Ok((welcome, Owner::Process(self.process))),
-            Err(why) => Err(Error::start("start the manager", io::Error::other(why))),
+            Err(Unready::Initializer(cause)) => Err(Error::Initializer { cause }),
+            Err(Unready::Other(why)) => Err(Error::start("start the manager", io::Error::other(why))),
+        }
+    }
+}
+
+impl From<Error> for Unready {
+    fn from(error: Error) -> Self {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        match error {
+            Error::Initializer { cause } => Self::Initializer(cause),
+            other => Self::Other(format!("{other}{}", cause.unwrap_or_default())),
         }
     }
 }

@@ -1,15 +1,16 @@
 //! The proxy of an object of any type.
 
+use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::call::Call;
-use super::message::{Request, What};
-use super::reference::Reference;
-use crate::error::{Error, Result};
-use crate::task::{Arguments, Method, MethodRef, Payload, types_fingerprint};
+use super::message::What;
+use super::reference::{Asked, Reference};
+use crate::error::Result;
+use crate::task::{Arguments, Method, Payload, types_fingerprint};
 
 /// An object that lives in the process of a [`Manager`](crate::Manager), whoever uses it. Python: a proxy of `multiprocessing.managers`.
 ///
@@ -18,7 +19,7 @@ use crate::task::{Arguments, Method, MethodRef, Payload, types_fingerprint};
 /// Calls on different objects run in parallel. Those on one object by `&T` share it, and one by `&mut T` has it alone; who waits longer comes first. A method may be an `async fn`, which
 /// has the object until it is done. A call that blocks holds up nobody but those who want the same object. A method that calls its own object through a proxy waits for itself.
 ///
-/// A method that panics is [`Error::Panicked`] to its caller alone; the object stays as the panic has left it.
+/// A method that panics is [`Error::Panicked`](crate::Error::Panicked) to its caller alone; the object stays as the panic has left it.
 ///
 /// # Proxies travel
 ///
@@ -30,7 +31,7 @@ use crate::task::{Arguments, Method, MethodRef, Payload, types_fingerprint};
 ///
 /// # Errors
 ///
-/// When the manager has ended, every call fails with [`Error::Disconnected`] at once, also one that waits for its answer. Nothing ever connects to another
+/// When the manager has ended, every call fails with [`Error::Disconnected`](crate::Error::Disconnected) at once, also one that waits for its answer. Nothing ever connects to another
 /// manager instead.
 ///
 /// # Examples
@@ -98,11 +99,11 @@ impl<T: Send + 'static> Proxy<T> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Disconnected`]: the manager has ended.
-    /// - [`Error::Panicked`]: the method has panicked.
-    /// - [`Error::Encode`], [`Error::Decode`], [`Error::TooLarge`]: arguments or result do not travel.
-    /// - [`Error::Refused`]: this is another program than the manager's, or another build of it, and has to use [`call_named`](Self::call_named).
-    /// - [`Error::ForeignTask`]: the method is not part of the program. [`Error::Connection`]: the operating system refuses.
+    /// - [`Error::Disconnected`](crate::Error::Disconnected): the manager has ended.
+    /// - [`Error::Panicked`](crate::Error::Panicked): the method has panicked.
+    /// - [`Error::Encode`](crate::Error::Encode), [`Error::Decode`](crate::Error::Decode), [`Error::TooLarge`](crate::Error::TooLarge): arguments or result do not travel.
+    /// - [`Error::Refused`](crate::Error::Refused): this is another program than the manager's, or another build of it, and has to use [`call_named`](Self::call_named).
+    /// - [`Error::ForeignTask`](crate::Error::ForeignTask): the method is not part of the program. [`Error::Connection`](crate::Error::Connection): the operating system refuses.
     ///
     /// # Cancel safety
     ///
@@ -143,24 +144,17 @@ impl<T: Send + 'static> Proxy<T> {
         F: Method<T, Args, M>,
         Args: Arguments,
     {
-        let (call, request) = self.by_place(method, &args)?;
+        let asked = self.by_place(method, &args)?;
         drop(args);
-        call.value(self.reference.blocking_exchange(&request)?)
+        self.reference.blocking_finish(&asked)
     }
 
-    fn by_place<F, Args, M>(&self, method: F, args: &Args) -> Result<(Call, Request)>
+    fn by_place<F, Args, M>(&self, method: F, args: &Args) -> Result<Asked>
     where
         F: Method<T, Args, M>,
         Args: Arguments,
     {
-        let method = MethodRef::of::<F, T, Args, M>(method);
-        if !method.is_native() {
-            return Err(Error::ForeignTask { task: method.name().to_owned() });
-        }
-        let call = Call::of(method.name(), self.id(), args)?;
-        let (offset, fingerprint) = method.reference();
-        let request = self.reference.ask(What::Call { offset, fingerprint }, &call);
-        Ok((call, request))
+        self.reference.placed::<T, Args, M>(type_name::<F>(), method, args)
     }
 }
 
@@ -171,7 +165,7 @@ impl<T> Proxy<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] says whether there is no such method, or one of other types; and as for [`call`](Self::call).
+    /// [`Error::Refused`](crate::Error::Refused) says whether there is no such method, or one of other types; and as for [`call`](Self::call).
     ///
     /// # Cancel safety
     ///
@@ -208,27 +202,24 @@ impl<T> Proxy<T> {
         R: Payload,
         Args: Arguments,
     {
-        let (call, request) = self.by_name::<R, Args>(name, &args)?;
+        let asked = self.by_name::<R, Args>(name, &args)?;
         drop(args);
-        call.value(self.reference.blocking_exchange(&request)?)
+        self.reference.blocking_finish(&asked)
     }
 
-    fn by_name<R: Payload, Args: Arguments>(&self, name: &str, args: &Args) -> Result<(Call, Request)> {
+    fn by_name<R: Payload, Args: Arguments>(&self, name: &str, args: &Args) -> Result<Asked> {
         let call = Call::named(name, self.id(), args)?;
         let what = What::CallNamed { name: name.to_owned(), types: types_fingerprint::<Args, R>() };
         let request = self.reference.ask(what, &call);
-        Ok((call, request))
+        Ok(Asked { call, request })
     }
 
     fn finish<R: Payload>(
         &self,
-        asked: Result<(Call, Request)>,
+        asked: Result<Asked>,
     ) -> impl Future<Output = Result<R>> + Send + use<'_, T, R> {
         let reference = &self.reference;
-        async move {
-            let (call, request) = asked?;
-            call.value(reference.exchange(request).await?)
-        }
+        async move { reference.finish(asked?).await }
     }
 }
 
@@ -250,7 +241,7 @@ impl<T> Eq for Proxy<T> {}
 
 impl<T> fmt::Debug for Proxy<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy").field("type", &std::any::type_name::<T>()).field("id", &self.id()).finish()
+        f.debug_struct("Proxy").field("type", &type_name::<T>()).field("id", &self.id()).finish()
     }
 }
 

@@ -68,7 +68,7 @@ impl Manager {
         let (asked, name) = (self.finding::<P>(name), name.to_owned());
         async move {
             let Asked { call, request } = asked?;
-            self.found(&name, &call, self.root.exchange(request).await?)
+            self.found(&name, &call, self.root.exchange(&request).await?)
         }
     }
 

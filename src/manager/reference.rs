@@ -12,7 +12,7 @@ use super::call::{Call, Made};
 use super::lines::Lines;
 use super::message::{Answer, Ask, Door, Line, Request, What};
 use crate::error::{Error, Result};
-use crate::task::{Arguments, Payload};
+use crate::task::{Arguments, Method, MethodRef, Payload};
 
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
@@ -105,18 +105,39 @@ impl Reference {
         Ok(Asked { call, request })
     }
 
+    /// A request to call a method by its place in the image.
+    pub(super) fn placed<T, Args, M>(
+        &self,
+        name: &'static str,
+        method: impl Method<T, Args, M>,
+        args: &Args,
+    ) -> Result<Asked>
+    where
+        T: Send + 'static,
+        Args: Arguments,
+    {
+        let method = MethodRef::of::<_, T, Args, M>(method);
+        if !method.is_native() {
+            return Err(Error::ForeignTask { task: name.to_owned() });
+        }
+        let call = Call::of(name, self.object, args)?;
+        let (offset, fingerprint) = method.reference();
+        let request = self.ask(What::Call { offset, fingerprint }, &call);
+        Ok(Asked { call, request })
+    }
+
     pub(super) async fn finish<R: Payload>(&self, asked: Asked) -> Result<R> {
         let Asked { call, request } = asked;
-        call.value(self.exchange(request).await?)
+        call.value(self.exchange(&request).await?)
     }
 
     pub(super) fn blocking_finish<R: Payload>(&self, asked: &Asked) -> Result<R> {
         asked.call.value(self.blocking_exchange(&asked.request)?)
     }
 
-    pub(super) async fn exchange(&self, request: Request) -> Result<Answer> {
+    pub(super) async fn exchange(&self, request: &Request) -> Result<Answer> {
         let line = self.lines.take(&self.way).await?;
-        let answer = talk(&line, &request).await?;
+        let answer = talk(&line, request).await?;
         self.lines.put(line);
         Ok(answer)
     }

@@ -10,21 +10,44 @@ use super::call::Call;
 use super::lines::Lines;
 use super::message::{Answer, Request, What};
 use super::owner::Owner;
-use super::proxy::Proxy;
 use super::reference::Reference;
 use super::server::{DIRECTORY, Welcome};
 use crate::channel::Address;
-use crate::error::{Error, Result};
-use crate::task::{Arguments, CreateFn, Fallible, MakerRef, Plain, types_fingerprint};
+use crate::error::Result;
 
-/// A process that holds objects, which any number of other processes use through [proxies](Proxy). Python: `multiprocessing.Manager()`.
+/// A process that holds objects, which any number of other processes use through [proxies](crate::Proxy). Python: `multiprocessing.Manager()`.
 ///
-/// What an object is and which of its methods are called needs no declaration: [`create`](Self::create) takes any function that makes something, and [`Proxy::call`] any method of it.
+/// What an object is and which of its methods are called needs no declaration: [`create`](Self::create) takes any function that makes something, and [`Proxy::call`](crate::Proxy::call) any method of it.
+///
+/// # What it has itself
+///
+/// | Python | here | names that differ |
+/// | --- | --- | --- |
+/// | `dict()` | [`dict`](Self::dict) | [`DictProxy`](crate::DictProxy) |
+/// | `list()` | [`list`](Self::list) | [`ListProxy`](crate::ListProxy) |
+/// | `set()` | [`set`](Self::set) | [`SetProxy`](crate::SetProxy) |
+/// | `Namespace()` | [`namespace`](Self::namespace) | [`NamespaceProxy`](crate::NamespaceProxy) |
+/// | `Value(t, v)` | [`value`](Self::value) | [`ValueProxy`](crate::ValueProxy) |
+/// | `Array(t, items)` | [`array`](Self::array) | [`ArrayProxy`](crate::ArrayProxy) |
+/// | `Queue()`, `Queue(n)` | [`queue`](Self::queue), [`bounded_queue`](Self::bounded_queue) | [`QueueProxy`](crate::QueueProxy) |
+/// | `JoinableQueue()`, `JoinableQueue(n)` | [`joinable_queue`](Self::joinable_queue), [`bounded_joinable_queue`](Self::bounded_joinable_queue) | [`JoinableQueueProxy`](crate::JoinableQueueProxy) |
+/// | `Lock()`, `RLock()` | [`lock`](Self::lock), [`rlock`](Self::rlock) | [`LockProxy`](crate::LockProxy), [`RLockProxy`](crate::RLockProxy) |
+/// | `Semaphore(n)`, `BoundedSemaphore(n)` | [`semaphore`](Self::semaphore), [`bounded_semaphore`](Self::bounded_semaphore) | [`SemaphoreProxy`](crate::SemaphoreProxy), [`BoundedSemaphoreProxy`](crate::BoundedSemaphoreProxy) |
+/// | `Event()` | [`event`](Self::event) | [`EventProxy`](crate::EventProxy) |
+/// | `Condition()` | [`condition`](Self::condition) | [`ConditionProxy`](crate::ConditionProxy) |
+/// | `Barrier(n)` | [`barrier`](Self::barrier) | [`BarrierProxy`](crate::BarrierProxy) |
+/// | `Pool(n)` | [`pool`](Self::pool), [`create_pool`](Self::create_pool) | [`PoolProxy`](crate::PoolProxy) |
+/// | a registered type | [`create`](Self::create), [`create_named`](Self::create_named) | [`Proxy`](crate::Proxy) |
+/// | `start()`, `start(initializer, initargs)` | [`start`](Self::start), [`ManagerBuilder::initializer`] | |
+/// | `connect()`, `get_server().serve_forever()` | [`connect`](Self::connect), [`ManagerBuilder::serve`] | |
+/// | `shutdown()`, `address` | [`shutdown`](Self::shutdown), [`address`](Self::address) | |
+///
+/// Each name is a future, and has a form with `blocking_` for code outside async.
 ///
 /// # Who holds it
 ///
 /// Clones, and what is sent to other processes, are the same manager. When the last copy is gone its process ends, and with it all its objects: calls of proxies that are
-/// left fail with [`Error::Disconnected`]. It ends too when the process ends that has started it, however that does.
+/// left fail with [`Error::Disconnected`](crate::Error::Disconnected). It ends too when the process ends that has started it, however that does.
 ///
 /// # Who may call
 ///
@@ -130,143 +153,6 @@ impl Manager {
         self.address.as_ref()
     }
 
-    /// Calls `f(args)` in the manager's process, and gives a proxy of what it returns.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Panicked`] if the function panics, and as for [`Proxy::call`].
-    ///
-    /// # Cancel safety
-    ///
-    /// A future that is dropped leaves no object: if it was made, it is dropped.
-    ///
-    /// # Examples
-    ///
-    /// See [`Manager`].
-    pub fn create<F, Args>(&self, f: F, args: Args) -> impl Future<Output = Result<Proxy<F::Object>>> + Send
-    where
-        F: CreateFn<Args, Plain>,
-        Args: Arguments,
-    {
-        self.made(self.by_place(f, args))
-    }
-
-    /// As [`create`](Self::create), for code outside async: blocks this thread.
-    ///
-    /// # Errors
-    ///
-    /// As for [`create`](Self::create).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use multiprocess::Manager;
-    ///
-    /// let manager = Manager::blocking_start()?;
-    /// let text = manager.blocking_create(|text: String| text, ("hello".to_owned(),))?;
-    /// text.blocking_call(|text: &mut String| text.push_str(" you"), ())?;
-    /// assert_eq!(text.blocking_call(String::clone, ())?, "hello you");
-    /// manager.blocking_shutdown()?;
-    /// # Ok::<(), multiprocess::Error>(())
-    /// ```
-    pub fn blocking_create<F, Args>(&self, f: F, args: Args) -> Result<Proxy<F::Object>>
-    where
-        F: CreateFn<Args, Plain>,
-        Args: Arguments,
-    {
-        self.blocking_made(self.by_place(f, args))
-    }
-
-    /// As [`create`](Self::create), of a function that returns a `Result`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotCreated`] with the text of its `Err`, and as for [`create`](Self::create).
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`create`](Self::create).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::fs::File;
-    /// use multiprocess::{Error, Manager};
-    ///
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// let manager = Manager::start().await?;
-    /// let opened = manager.try_create(|path: String| File::open(path), ("/does/not/exist".to_owned(),)).await;
-    /// assert!(matches!(opened, Err(Error::NotCreated { .. })));
-    /// # manager.shutdown().await
-    /// # }).unwrap();
-    /// ```
-    pub fn try_create<F, Args>(
-        &self,
-        f: F,
-        args: Args,
-    ) -> impl Future<Output = Result<Proxy<F::Object>>> + Send
-    where
-        F: CreateFn<Args, Fallible>,
-        Args: Arguments,
-    {
-        self.made(self.by_place(f, args))
-    }
-
-    /// As [`try_create`](Self::try_create), for code outside async: blocks this thread.
-    ///
-    /// # Errors
-    ///
-    /// As for [`try_create`](Self::try_create).
-    ///
-    /// # Examples
-    ///
-    /// See [`try_create`](Self::try_create).
-    pub fn blocking_try_create<F, Args>(&self, f: F, args: Args) -> Result<Proxy<F::Object>>
-    where
-        F: CreateFn<Args, Fallible>,
-        Args: Arguments,
-    {
-        self.blocking_made(self.by_place(f, args))
-    }
-
-    /// Makes an object of a type that is [registered](ManagerBuilder::register) by this name. Which type the proxy names is up to the caller, who may not have it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] says whether there is no such type, whether it is not made by name, or whether its arguments have other types; [`Error::NotCreated`]; and as for
-    /// [`create`](Self::create).
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`create`](Self::create).
-    ///
-    /// # Examples
-    ///
-    /// See [`ManagerBuilder::register`].
-    pub fn create_named<T, Args>(
-        &self,
-        name: &str,
-        args: Args,
-    ) -> impl Future<Output = Result<Proxy<T>>> + Send + use<'_, T, Args>
-    where
-        Args: Arguments,
-    {
-        self.made(self.by_name(name, args))
-    }
-
-    /// As [`create_named`](Self::create_named), for code outside async: blocks this thread.
-    ///
-    /// # Errors
-    ///
-    /// As for [`create_named`](Self::create_named).
-    ///
-    /// # Examples
-    ///
-    /// See [`ManagerBuilder::register`].
-    pub fn blocking_create_named<T, Args: Arguments>(&self, name: &str, args: Args) -> Result<Proxy<T>> {
-        self.blocking_made(self.by_name(name, args))
-    }
-
     /// The number of the process that it runs in: this one's if it [serves](ManagerBuilder::serve) here. Nothing for a copy that has come from another process.
     ///
     /// # Examples
@@ -278,11 +164,11 @@ impl Manager {
     }
 
     /// Ends the manager, whoever else has a copy of it or of a proxy, and waits until its process has ended if this one has started it. Calls that are under way fail with
-    /// [`Error::Disconnected`]. Python: `shutdown`.
+    /// [`Error::Disconnected`](crate::Error::Disconnected). Python: `shutdown`.
     ///
     /// # Errors
     ///
-    /// [`Error::Disconnected`] if it has ended already. [`Error::WorkerDied`] if its process has ended otherwise meanwhile.
+    /// [`Error::Disconnected`](crate::Error::Disconnected) if it has ended already. [`Error::WorkerDied`](crate::Error::WorkerDied) if its process has ended otherwise meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -293,7 +179,7 @@ impl Manager {
     /// See [`Manager`].
     pub async fn shutdown(self) -> Result<()> {
         let ended = match self.end() {
-            Ok((call, request)) => self.root.exchange(request).await.and_then(|answer| over(&call, answer)),
+            Ok((call, request)) => self.root.exchange(&request).await.and_then(|answer| over(&call, answer)),
             Err(error) => Err(error),
         };
         match &self.owner {
@@ -324,42 +210,6 @@ impl Manager {
         let call = Call::named("shutdown", DIRECTORY, &())?;
         let request = self.root.ask(What::End, &call);
         Ok((call, request))
-    }
-
-    fn by_place<F, Args, M>(&self, f: F, args: Args) -> Result<(Call, Request)>
-    where
-        F: CreateFn<Args, M>,
-        Args: Arguments,
-    {
-        let maker = MakerRef::of(f);
-        if !maker.is_native() {
-            return Err(Error::ForeignTask { task: maker.name().to_owned() });
-        }
-        let call = Call::of(maker.name(), DIRECTORY, &args)?;
-        let (offset, fingerprint) = maker.reference();
-        let request = self.root.ask(What::Make { offset, fingerprint }, &call);
-        Ok((call, request))
-    }
-
-    fn by_name<Args: Arguments>(&self, name: &str, args: Args) -> Result<(Call, Request)> {
-        let call = Call::named(name, DIRECTORY, &args)?;
-        let what = What::MakeNamed { name: name.to_owned(), types: types_fingerprint::<Args, ()>() };
-        let request = self.root.ask(what, &call);
-        Ok((call, request))
-    }
-
-    async fn made<T>(&self, asked: Result<(Call, Request)>) -> Result<Proxy<T>> {
-        let (call, request) = asked?;
-        self.proxy(&call, self.root.exchange(request).await?)
-    }
-
-    fn blocking_made<T>(&self, asked: Result<(Call, Request)>) -> Result<Proxy<T>> {
-        let (call, request) = asked?;
-        self.proxy(&call, self.root.blocking_exchange(&request)?)
-    }
-
-    fn proxy<T>(&self, call: &Call, answer: Answer) -> Result<Proxy<T>> {
-        Ok(Proxy::new(self.root.to_made(call.made(answer)?)))
     }
 }
 

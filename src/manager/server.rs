@@ -11,16 +11,16 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Notify, watch};
 
-use super::blob::{Blob, Raw};
 use super::exposed::{Part, Registry};
 use super::guests::Guests;
 use super::message::{Answer, Door, Entrance, Refusal};
-use super::served::{self, Table};
+use super::served;
 use super::session::{ServerLine, Session};
 use crate::channel::{Address, Connection, Listener, Nothing, one_way};
 use crate::error::{Error, Result};
 use crate::os;
-use crate::task::{Held, Object, Wait, capture_panics};
+use crate::task::{Object, State, capture_panics};
+use crate::worker::serves_with;
 
 /// The object that is there from the start: what was published, by name.
 pub(super) const DIRECTORY: u64 = 0;
@@ -42,6 +42,8 @@ pub(super) struct Server {
     objects: Mutex<HashMap<u64, Entry>>,
     next: AtomicU64,
     registry: Registry,
+    /// What the initializer has returned, for functions and methods that run here.
+    state: Mutex<Option<State>>,
     sessions: Mutex<HashMap<u64, Arc<ServerLine>>>,
     /// A session has ended.
     left: Condvar,
@@ -53,8 +55,8 @@ pub(super) struct Server {
     ended: watch::Sender<bool>,
 }
 
-struct Entry {
-    object: Object,
+pub(super) struct Entry {
+    pub(super) object: Object,
     /// What of it can be called by name.
     part: Option<Arc<Part>>,
 }
@@ -82,6 +84,7 @@ impl Ready {
     /// [`Error::Start`], [`Error::Connection`]: there is no descriptor or thread left.
     pub(super) fn new(
         registry: Registry,
+        state: Option<State>,
         most_sessions: usize,
         listener: Option<(Listener, bool)>,
     ) -> Result<Self> {
@@ -100,6 +103,7 @@ impl Ready {
             objects: Mutex::default(),
             next: AtomicU64::new(DIRECTORY + 1),
             registry,
+            state: Mutex::new(state),
             sessions: Mutex::default(),
             left: Condvar::new(),
             most_sessions,
@@ -187,34 +191,6 @@ impl Server {
         }
     }
 
-    /// What is published by a name.
-    pub(super) fn published(&self, name: &str, wait: Wait<'_>) -> Option<Blob> {
-        let object = self.directory();
-        let table = object.downcast_ref::<Held<Table>>()?.together(wait)?;
-        table.find(&name_of(name)?).cloned()
-    }
-
-    /// False if the name is taken.
-    pub(super) fn publish(&self, name: &str, entry: Blob, wait: Wait<'_>) -> bool {
-        let object = self.directory();
-        let table = object.downcast_ref::<Held<Table>>().and_then(|table| table.alone(wait));
-        let (Some(mut table), Some(name)) = (table, name_of(name)) else { return false };
-        table.insert_new(name, entry)
-    }
-
-    pub(super) fn unpublish(&self, name: &str, wait: Wait<'_>) -> bool {
-        let object = self.directory();
-        let table = object.downcast_ref::<Held<Table>>().and_then(|table| table.alone(wait));
-        let (Some(mut table), Some(name)) = (table, name_of(name)) else { return false };
-        table.remove(name).is_some()
-    }
-
-    /// What was published; nothing at the end.
-    fn directory(&self) -> Object {
-        let objects = self.objects();
-        objects.get(&DIRECTORY).map_or_else(|| Arc::new(()) as Object, |entry| Arc::clone(&entry.object))
-    }
-
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
@@ -284,8 +260,11 @@ impl Server {
         }
         let server = Arc::clone(self);
         let serve = move || {
+            serves_with(server.state().clone());
             session.serve();
             drop(session);
+            // It may be the last that has it.
+            let _panicked = crate::task::caught(|| serves_with(None));
             server.sessions().remove(&number);
             server.left.notify_all();
         };
@@ -309,20 +288,21 @@ impl Server {
         for entry in objects.into_values() {
             let _panicked = crate::task::caught(|| drop(entry));
         }
+        let state = self.state().take();
+        let _panicked = crate::task::caught(|| drop(state));
     }
 
-    fn objects(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
+    pub(super) fn objects(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Arc<ServerLine>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A name as it is published.
-fn name_of(name: &str) -> Option<Raw> {
-    Raw::of(&name.to_owned()).ok()
 }
 
 /// Answers the request that is sure to come.

@@ -3,7 +3,6 @@
 //! 1. A call that waits for a client that is gone is given up: its future is dropped.
 //! 2. What a session keeps for its client (a lock that it holds) ends with the session, however that ends.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -12,6 +11,7 @@ use std::task::Poll;
 
 use super::blob::{Blob, Raw};
 use super::exposed::Part;
+use super::kept::{KEPT, KIND, MADE, UNDO};
 use super::lines::Lines;
 use super::message::{Answer, Ask, PROTOCOL, Refusal, Request, Visitor, What};
 use super::reference::Reference;
@@ -24,35 +24,6 @@ use crate::wire::Failure;
 
 /// A line as the server has it.
 pub(super) type ServerLine = Connection<Answer, Request>;
-
-type Kept = HashMap<u64, Box<dyn Any>>;
-type Undo = Box<dyn FnOnce()>;
-
-thread_local! {
-    /// What the session of this thread keeps for its client.
-    static KEPT: RefCell<Kept> = RefCell::default();
-    static NEXT: Cell<u64> = const { Cell::new(1) };
-    /// What is to be done if the answer to the call that runs does not reach the client.
-    static UNDO: RefCell<Option<Undo>> = const { RefCell::new(None) };
-}
-
-/// Keeps something for the client of the call that runs, until it gives it back or is gone; its number.
-pub(super) fn keep(what: impl Any) -> u64 {
-    let number = NEXT.replace(NEXT.get() + 1);
-    KEPT.with_borrow_mut(|kept| kept.insert(number, Box::new(what)));
-    number
-}
-
-/// Takes out what is kept under this number.
-pub(super) fn give_back<T: 'static>(number: u64) -> Option<T> {
-    let kept = KEPT.with_borrow_mut(|kept| kept.remove(&number))?;
-    kept.downcast().ok().map(|kept| *kept)
-}
-
-/// Has this done if the answer to the call that runs does not reach its client.
-pub(super) fn if_undelivered(undo: impl FnOnce() + 'static) {
-    UNDO.set(Some(Box::new(undo)));
-}
 
 /// One line.
 #[derive(Debug)]
@@ -267,7 +238,9 @@ impl Session {
 
     fn make(&self, maker: MakerRef, part: Option<Arc<Part>>, arguments: Blob) -> Answer {
         let Blob { bytes, mut handles } = arguments;
-        match maker.call(&bytes.0, &mut handles) {
+        let made = maker.call(&bytes.0, &mut handles);
+        let part = part.or(KIND.take().and_then(part_of));
+        match made {
             Ok(object) => self.lent(self.server.add(object, part)),
             Err(Unmade::Failed(failure)) => Answer::Failed(failure),
             Err(Unmade::Refused(cause)) => Answer::NotCreated(cause),
@@ -320,9 +293,10 @@ impl Session {
         let called = method.call(&object, &bytes.0, &mut handles, &mut out, &|future| self.wait(future));
         // It may be the last that has it.
         let _panicked = caught(|| drop(object));
-        match called {
-            Ok(()) => Answer::Value(Blob { bytes: Raw(out), handles }),
-            Err(failure) => Answer::Failed(failure),
+        match (called, MADE.take()) {
+            (Ok(()), None) => Answer::Value(Blob { bytes: Raw(out), handles }),
+            (Ok(()), Some((object, kind))) => self.lent(self.server.add(object, part_of(kind))),
+            (Err(failure), _) => Answer::Failed(failure),
         }
     }
 
@@ -344,6 +318,11 @@ impl Session {
             }
         })
     }
+}
+
+/// What of one of the crate's own types can be called by name.
+fn part_of(kind: &str) -> Option<Arc<Part>> {
+    ours().find(kind).ok().cloned()
 }
 
 fn told(done: bool) -> Answer {

@@ -6,8 +6,9 @@ use super::message::What;
 use super::reference::{Asked, Reference, attempt};
 use super::root::Manager;
 use super::typed::{
-    BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, EventProxy, JoinableQueueProxy,
-    ListProxy, LockProxy, NamespaceProxy, QueueProxy, RLockProxy, SemaphoreProxy, SetProxy, ValueProxy,
+    ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, EventProxy,
+    JoinableQueueProxy, ListProxy, LockProxy, NamespaceProxy, QueueProxy, RLockProxy, SemaphoreProxy,
+    SetProxy, ValueProxy,
 };
 use crate::error::{Error, Result};
 use crate::task::{Arguments, Payload};
@@ -66,6 +67,13 @@ impl Manager {
         ///
         /// See [`ListProxy`].
         list, blocking_list<T>() -> ListProxy<T> { "list" () }
+
+        /// An array of these items, as many as they are for good. Python: `Array(typecode, sequence)`.
+        ///
+        /// # Examples
+        ///
+        /// See [`ArrayProxy`].
+        array, blocking_array<T>(items: impl IntoIterator<Item = T>) -> ArrayProxy<T> { "array" (encoded(items)?,) }
 
         /// A value that can be changed. Python: `Value()`.
         ///
@@ -182,12 +190,16 @@ impl Manager {
 
     async fn finish_ours(&self, asked: Asked) -> Result<Reference> {
         let Asked { call, request } = asked;
-        Ok(self.root.to_made(call.made(self.root.exchange(request).await?)?))
+        Ok(self.root.to_made(call.made(self.root.exchange(&request).await?)?))
     }
 
     fn blocking_finish_ours(&self, asked: &Asked) -> Result<Reference> {
         Ok(self.root.to_made(asked.call.made(self.root.blocking_exchange(&asked.request)?)?))
     }
+}
+
+fn encoded<T: Payload>(items: impl IntoIterator<Item = T>) -> Result<Vec<Blob>> {
+    items.into_iter().map(|item| Blob::of(&item)).collect()
 }
 
 fn at_least_one(option: &'static str, count: u64) -> Result<u64> {

@@ -479,7 +479,7 @@ impl Builder<Processes> {
     }
 }
 
-pub(super) fn setup<F, Args, M>(task: &str, f: F, args: &Args) -> Result<Setup>
+pub(crate) fn setup<F, Args, M>(task: &str, f: F, args: &Args) -> Result<Setup>
 where
     F: InitFn<Args, M>,
     Args: Arguments,
@@ -489,7 +489,7 @@ where
 }
 
 /// True of a `Result`, which nobody would ever look at.
-pub(super) fn is_result<T>() -> bool {
+pub(crate) fn is_result<T>() -> bool {
     std::any::type_name::<T>().starts_with("core::result::Result<")
 }
 

@@ -7,6 +7,7 @@ mod builder_limits;
 mod builder_start;
 mod calls;
 mod cell;
+mod encoded;
 mod feed;
 mod flow;
 mod front;
@@ -24,6 +25,8 @@ mod wishes;
 
 pub use apply::Apply;
 pub use builder::Builder;
+pub(crate) use builder::{is_result, setup};
+pub(crate) use encoded::{Element, Encoded, EncodedMap, Recoded};
 pub use front::Pool;
 pub use handle::{TaskHandle, TaskId};
 pub use imap::{BlockingImap, Imap};

@@ -3,7 +3,7 @@
 use crate::dispatch::{Piece, Pieces};
 use crate::error::{Error, Result};
 use crate::task::{Label, Payload};
-use crate::wire::{Arriving, Parcel, Records};
+use crate::wire::{Arriving, Fd, Parcel, Record, Records};
 
 /// The value of a single call.
 pub(super) fn single<R: Payload>(label: &Label, piece: Piece) -> Result<R> {
@@ -56,6 +56,15 @@ impl Results {
     /// The next element's result; nothing when all were taken. A worker that sent fewer records than it said is
     /// not believed: the missing ones are errors.
     pub(super) fn next<R: Payload>(&mut self, label: &Label) -> Option<Result<R>> {
+        self.next_as(label, |record, handles| label.value_with(record.failed, record.bytes, handles))
+    }
+
+    /// As `next`, of a result that is opened in another way.
+    pub(super) fn next_as<T>(
+        &mut self,
+        label: &Label,
+        open: impl FnOnce(Record<'_>, &mut Vec<Fd>) -> Result<T>,
+    ) -> Option<Result<T>> {
         self.left = self.left.checked_sub(1)?;
         let Parcel { records, luggage } = match &mut self.state {
             State::Failed(error) => return Some(Err(error.clone())),
@@ -68,7 +77,7 @@ impl Results {
         let Some(record) = reader.next() else {
             return Some(Err(label.broken("the worker sent too few results".into())));
         };
-        let value = label.value_with(record.failed, record.bytes, &mut handles);
+        let value = open(record, &mut handles);
         *records = records.slice_ref(reader.rest());
         Some(value)
     }

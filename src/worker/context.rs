@@ -73,6 +73,8 @@ pub(crate) struct MemoryLimit {
 
 thread_local! {
     static OF_THREAD: RefCell<Option<Arc<Context>>> = const { RefCell::new(None) };
+    /// What the initializer of the manager has returned that this thread serves.
+    static OF_MANAGER: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 /// Threads that a task starts belong to the worker too, where the whole process is one.
 static OF_PROCESS: OnceLock<Arc<Context>> = OnceLock::new();
@@ -113,6 +115,11 @@ impl Context {
     pub(crate) fn runs(&self, slot: usize) {
         self.slot.store(slot, Ordering::Relaxed);
     }
+}
+
+/// From now on this thread serves a manager, whose initializer has returned this.
+pub(crate) fn serves_with(state: Option<State>) {
+    OF_MANAGER.set(state);
 }
 
 fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {
@@ -174,6 +181,8 @@ pub fn is_cancelled() -> bool {
 
 /// What the pool's initializer returned in this worker, if it returned a `T`. Nothing outside of tasks.
 ///
+/// In a [`Manager`](crate::Manager), what [its initializer](crate::ManagerBuilder::initializer) returned, for functions that make objects and for methods of them.
+///
 /// # Examples
 ///
 /// ```
@@ -198,5 +207,6 @@ pub fn is_cancelled() -> bool {
 /// ```
 #[must_use]
 pub fn state<T: Send + Sync + 'static>() -> Option<Arc<T>> {
-    with(|context| context.state.clone()).flatten()?.downcast().ok()
+    let of_manager = OF_MANAGER.try_with(|state| state.borrow().clone()).ok().flatten();
+    of_manager.or_else(|| with(|context| context.state.clone()).flatten())?.downcast().ok()
 }

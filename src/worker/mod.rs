@@ -21,7 +21,7 @@ pub use confine::{Held, Hold, sandbox};
 pub use context::{Worker, current, is_cancelled, state};
 
 pub(crate) use answers::Answers;
-pub(crate) use context::{Context, depth};
+pub(crate) use context::{Context, depth, serves_with};
 #[cfg(fuzzing)]
 pub(crate) use enter::confirms;
 pub use enter::init;

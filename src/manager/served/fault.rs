@@ -14,6 +14,7 @@ pub(crate) enum Fault {
     NotAcquired,
     TooManyReleases { bound: u32 },
     BrokenBarrier,
+    OutOfRange { start: u64, end: u64, length: u64 },
 }
 
 impl From<Fault> for Error {
@@ -25,8 +26,16 @@ impl From<Fault> for Error {
             Fault::NotAcquired => Self::NotAcquired,
             Fault::TooManyReleases { bound } => Self::TooManyReleases { bound },
             Fault::BrokenBarrier => Self::BrokenBarrier,
+            Fault::OutOfRange { start, end, length } => {
+                Self::OutOfRange { start: in_memory(start), end: in_memory(end), length: in_memory(length) }
+            }
         }
     }
+}
+
+/// As near as this machine's memory has it.
+fn in_memory(place: u64) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
 }
 
 /// What a future comes to within a limit; without one, whenever it does. A limit of zero polls once.

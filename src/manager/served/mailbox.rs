@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::super::blob::Blob;
 use super::super::exposed::Exposed;
-use super::super::session::if_undelivered;
+use super::super::kept::if_undelivered;
 use super::fault::{Fault, within};
 
 #[derive(Debug)]

@@ -1,11 +1,15 @@
 //! The crate's own types as a server holds them. They know nothing of the types of what they hold: that is bytes to them.
 
+mod crew;
+mod errand;
 mod fault;
 mod flag;
 mod mailbox;
 mod meeting;
+mod mishap;
 mod owned;
 mod page;
+mod relay;
 mod sequence;
 mod sleepers;
 mod slot;
@@ -14,9 +18,13 @@ mod turns;
 
 use std::sync::Arc;
 
+pub(super) use crew::{Crew, Manner, Wanted};
+pub(super) use errand::Part as ErrandPart;
 pub(super) use fault::Fault;
+pub(super) use mishap::Mishap;
 pub(super) use owned::Who;
-pub(super) use page::Page;
+pub(super) use page::{Page, Room};
+pub(super) use relay::{Portion, Yield};
 pub(super) use sequence::Sequence;
 pub(super) use slot::Slot;
 pub(super) use table::Table;
@@ -31,6 +39,7 @@ pub(super) fn registry() -> Registry {
     let added = [
         registry.add("dict", table::expose),
         registry.add("list", sequence::expose),
+        registry.add("array", sequence::expose_array),
         registry.add("value", slot::expose),
         registry.add("queue", mailbox::expose),
         registry.add("turns", turns::expose),
@@ -38,6 +47,9 @@ pub(super) fn registry() -> Registry {
         registry.add("event", flag::expose),
         registry.add("barrier", meeting::expose),
         registry.add("condition", sleepers::expose),
+        registry.add("pool", crew::expose),
+        registry.add("task", errand::expose),
+        registry.add("map", relay::expose),
     ];
     assert!(added.iter().all(Result::is_ok), "a program that has this crate from a library has no managers");
     registry

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::super::exposed::Exposed;
-use super::super::session::keep;
+use super::super::kept::keep;
 use super::fault::within;
 
 /// A client's process, and the task or thread in it.

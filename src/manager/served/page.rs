@@ -12,7 +12,7 @@ const HANDLES: usize = 60;
 
 /// What a page has so far.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(crate) struct Room {
     entries: usize,
     bytes: usize,
     handles: usize,
@@ -20,7 +20,7 @@ pub(super) struct Room {
 
 impl Room {
     /// True if there is room for one more entry; for the first there always is.
-    pub(super) fn takes(&mut self, bytes: usize, handles: usize) -> bool {
+    pub(crate) fn takes(&mut self, bytes: usize, handles: usize) -> bool {
         self.entries += 1;
         self.bytes += bytes;
         self.handles += handles;

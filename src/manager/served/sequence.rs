@@ -1,7 +1,8 @@
-//! What stands behind a list.
+//! What stands behind a list, and behind an array: that is a list whose length stays.
 
 use super::super::blob::{Blob, Raw};
 use super::super::exposed::Exposed;
+use super::fault::Fault;
 use super::page::{Page, Room};
 
 /// Items that a list may have by being repeated.
@@ -26,6 +27,21 @@ pub(super) fn expose(sequence: Exposed<Sequence>) -> Exposed<Sequence> {
         .method("reverse", Sequence::reverse)
         .method("repeat", Sequence::repeat)
         .method("truncate", Sequence::truncate)
+        .method("len", Sequence::len)
+        .method("page", Sequence::page)
+}
+
+/// Nothing that changes the length of an array can be called.
+pub(super) fn expose_array(sequence: Exposed<Sequence>) -> Exposed<Sequence> {
+    sequence
+        .create(Sequence)
+        .method("at", Sequence::at)
+        .method("swap", Sequence::swap)
+        .method("range", Sequence::range)
+        .method("all", Sequence::all)
+        .method("set_range", Sequence::set_range)
+        .method("fill", Sequence::fill)
+        .method("position", Sequence::position)
         .method("len", Sequence::len)
         .method("page", Sequence::page)
 }
@@ -59,6 +75,45 @@ impl Sequence {
 
     fn set(&mut self, place: u64, item: Blob) -> Option<Blob> {
         self.item_mut(place).map(|known| std::mem::replace(known, item))
+    }
+
+    /// The item at a place that must be there.
+    fn at(&self, place: u64) -> Result<Blob, Fault> {
+        self.get(place).ok_or_else(|| self.out_of_range(place, place.saturating_add(1)))
+    }
+
+    pub(crate) fn at_mut(&mut self, place: u64) -> Result<&mut Blob, Fault> {
+        let missing = self.out_of_range(place, place.saturating_add(1));
+        self.item_mut(place).ok_or(missing)
+    }
+
+    fn swap(&mut self, place: u64, item: Blob) -> Result<Blob, Fault> {
+        self.at_mut(place).map(|known| std::mem::replace(known, item))
+    }
+
+    fn range(&self, from: u64, to: u64) -> Result<Vec<Blob>, Fault> {
+        let items = self.0.get(place_of(from)..place_of(to));
+        items.map(<[Blob]>::to_vec).ok_or_else(|| self.out_of_range(from, to))
+    }
+
+    fn all(&self) -> Vec<Blob> {
+        self.0.clone()
+    }
+
+    fn set_range(&mut self, from: u64, items: Vec<Blob>) -> Result<(), Fault> {
+        let to = from.saturating_add(items.len() as u64);
+        let missing = self.out_of_range(from, to);
+        let room = self.0.get_mut(place_of(from)..place_of(to)).ok_or(missing)?;
+        room.iter_mut().zip(items).for_each(|(known, item)| *known = item);
+        Ok(())
+    }
+
+    fn fill(&mut self, item: Blob) {
+        self.0.fill(item);
+    }
+
+    fn out_of_range(&self, start: u64, end: u64) -> Fault {
+        Fault::OutOfRange { start, end, length: self.len() }
     }
 
     fn insert(&mut self, place: u64, item: Blob) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::super::exposed::Exposed;
-use super::super::session::{give_back, keep};
+use super::super::kept::{give_back, keep};
 use super::fault::{Fault, within};
 use super::turns::{Turn, Turns};
 

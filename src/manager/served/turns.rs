@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::super::exposed::Exposed;
-use super::super::session::{give_back, keep};
+use super::super::kept::{give_back, keep};
 use super::fault::{Fault, within};
 
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::manager::reference::{Asked, Reference};
 use crate::manager::served::Fault;
 
-/// A flag that lives in a [`Manager`](crate::Manager), and that others wait for. Python: `manager.Event()`.
+/// A flag that lives in a [`Manager`](crate::Manager), and that others wait for. Python: `manager.Event()`, with the same names; `wait(timeout)` is [`wait_timeout`](Self::wait_timeout).
 ///
 /// # Examples
 ///
@@ -56,7 +56,7 @@ impl EventProxy {
     }
 }
 
-/// A place in a [`Manager`](crate::Manager) where so many wait for each other. Python: `manager.Barrier()`.
+/// A place in a [`Manager`](crate::Manager) where so many wait for each other. Python: `manager.Barrier()`, with the same names; `wait(timeout)` is [`wait_timeout`](Self::wait_timeout), and `BrokenBarrierError` is [`Error::BrokenBarrier`].
 ///
 /// It is broken, for all that wait and will wait, by [`abort`](Self::abort), by a time that is over, and by the end of a process that waits, until it is [`reset`](Self::reset).
 ///
@@ -113,6 +113,13 @@ impl BarrierProxy {
 }
 
 /// A lock in a [`Manager`](crate::Manager), whose holder can wait until another one notifies it. Python: `manager.Condition()`.
+///
+/// | Python | here |
+/// | --- | --- |
+/// | `with condition:`, `condition.acquire()` | [`acquire`](Self::acquire), whose guard gives the lock back |
+/// | `condition.wait()`, `condition.wait(timeout)` | [`ConditionGuardProxy::wait`], [`ConditionGuardProxy::wait_timeout`] |
+/// | `condition.wait_for(predicate)` | a loop around `wait`, as in the example |
+/// | `condition.notify()`, `condition.notify(n)`, `condition.notify_all()` | [`notify`](Self::notify), [`notify_n`](Self::notify_n), [`notify_all`](Self::notify_all) |
 ///
 /// # Examples
 ///

@@ -17,6 +17,14 @@ use crate::sync::actor;
 /// A [`Lock`](crate::Lock) is faster by far, and needs no manager. This one can be found by name, and be used by whoever connects to the manager. When its holder dies it is free, and nobody is told
 /// that what it guards may be half done.
 ///
+/// | Python | here |
+/// | --- | --- |
+/// | `with lock:` | [`acquire`](Self::acquire), whose guard gives it back |
+/// | `lock.acquire()` | [`acquire`](Self::acquire) and [`GuardProxy::forget`] |
+/// | `lock.acquire(block=False)`, `lock.acquire(timeout=t)` | [`try_acquire`](Self::try_acquire), [`acquire_timeout`](Self::acquire_timeout) |
+/// | `lock.release()` | [`release`](Self::release), or the end of the guard |
+/// | `lock.locked()` | [`locked`](Self::locked) |
+///
 /// # Examples
 ///
 /// ```
@@ -43,6 +51,8 @@ typed!(LockProxy);
 
 /// A lock in a [`Manager`](crate::Manager) that its holder may acquire again: the same task, or the same thread where there is none. Python: `manager.RLock()`.
 ///
+/// The names are those of a [`LockProxy`]. It is given back only by the ends of its guards, as it belongs to whoever has them.
+///
 /// # Examples
 ///
 /// ```
@@ -54,7 +64,8 @@ typed!(LockProxy);
 /// let had = std::thread::spawn(move || elsewhere.blocking_try_acquire().map(|guard| guard.is_some()));
 /// assert!(!had.join().unwrap()?, "it is ours");
 /// drop((first, second));
-/// assert!(!lock.blocking_locked()?);
+/// let theirs = std::thread::spawn(move || lock.blocking_acquire().map(drop));
+/// theirs.join().unwrap()?;
 /// # manager.blocking_shutdown()?;
 /// # Ok::<(), multiprocess::Error>(())
 /// ```
@@ -66,6 +77,8 @@ pub struct RLockProxy {
 typed!(RLockProxy);
 
 /// A number of permits that lives in a [`Manager`](crate::Manager). Python: `manager.Semaphore()`.
+///
+/// The names are those of a [`LockProxy`]; Python's `get_value` is [`value`](Self::value).
 ///
 /// # Examples
 ///
@@ -91,6 +104,8 @@ pub struct SemaphoreProxy {
 typed!(SemaphoreProxy);
 
 /// A number of permits in a [`Manager`](crate::Manager) that never has more than it had at first. Python: `manager.BoundedSemaphore()`.
+///
+/// The names are those of a [`SemaphoreProxy`]; Python's `ValueError` of one release too many is [`Error::TooManyReleases`].
 ///
 /// # Examples
 ///

@@ -11,9 +11,13 @@ use crate::manager::served::Page;
 /// How an entry becomes an item.
 type Open<T> = fn(Raw, Blob) -> Result<T>;
 
-/// The entries of a [`DictProxy`](crate::DictProxy), a [`SetProxy`](crate::SetProxy) or a [`ListProxy`](crate::ListProxy), one after the other; up to 1,024 of them are fetched at a time.
+/// The entries of a [`DictProxy`](crate::DictProxy), a [`SetProxy`](crate::SetProxy), a [`ListProxy`](crate::ListProxy) or an [`ArrayProxy`](crate::ArrayProxy), one after the other; up to 1,024 of them are fetched at a time.
 ///
-/// Others may change the object meanwhile. Whatever is there all the time comes once, of a dict and a set; whatever comes or goes meanwhile may come or not. A list is read by its places.
+/// Others may change the object meanwhile. Whatever is there all the time comes once, of a dict and a set; whatever comes or goes meanwhile may come or not. A list and an array are read by their places.
+///
+/// In Python it is an error if a dict changes while it is iterated over, which tells a program of a mistake in its own loop. Here whoever has a proxy may write at any time, and an iteration that fails whenever somebody does would seldom come to its end.
+/// Whoever needs all entries as they are at one moment asks for them at once: [`DictProxy::items`](crate::DictProxy::items), [`DictProxy::to_map`](crate::DictProxy::to_map),
+/// [`SetProxy::to_vec`](crate::SetProxy::to_vec), [`ListProxy::to_vec`](crate::ListProxy::to_vec).
 ///
 /// # Examples
 ///

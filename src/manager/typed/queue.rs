@@ -18,6 +18,13 @@ use crate::task::Payload;
 ///
 /// A [`Queue`](crate::Queue) is faster and needs no manager. This one can be found by name, be used by whoever connects to the manager, and outlives all who put items.
 ///
+/// | Python | here |
+/// | --- | --- |
+/// | `q.put(x)`, `q.put(x, timeout=t)`, `q.put_nowait(x)` | [`put`](Self::put), [`put_timeout`](Self::put_timeout), [`try_put`](Self::try_put); `queue.Full` is [`Error::Full`] |
+/// | `q.get()`, `q.get(timeout=t)`, `q.get_nowait()` | [`get`](Self::get), [`get_timeout`](Self::get_timeout), [`try_get`](Self::try_get); `queue.Empty` is `None` |
+/// | `q.qsize()`, `q.empty()`, `q.full()` | [`len`](Self::len), [`is_empty`](Self::is_empty), [`is_full`](Self::is_full) |
+/// | `q.shutdown()` | [`close`](Self::close); `queue.ShutDown` is [`Error::Closed`] |
+///
 /// An item goes to one of those that take. If that one is gone before it gets it, the item comes first again; an item whose client is killed while it reads the answer is gone with it.
 ///
 /// # Examples
@@ -104,7 +111,7 @@ impl<T: Payload> QueueProxy<T> {
 
 /// A queue in a [`Manager`](crate::Manager) that knows how many of its items are done. Python: `manager.JoinableQueue()`.
 ///
-/// It has the methods of a [`QueueProxy`] too.
+/// It has the methods of a [`QueueProxy`] too. Python's `task_done` and `join` have the same names; `unfinished_tasks` is [`unfinished`](Self::unfinished).
 ///
 /// # Examples
 ///

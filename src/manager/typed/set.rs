@@ -15,6 +15,17 @@ use crate::task::Payload;
 ///
 /// The names are those of `std`'s sets. Items are equal if they are encoded to the same bytes, as the keys of a [`DictProxy`](crate::DictProxy).
 ///
+/// | Python | here |
+/// | --- | --- |
+/// | `s.add(x)` | [`insert`](Self::insert) |
+/// | `s.discard(x)`, `s.remove(x)` | [`remove`](Self::remove), which says whether it was there |
+/// | `s.pop()` | [`pop_last`](Self::pop_last) |
+/// | `s.update(other)`, `s \|= other` | [`extend`](Self::extend) |
+/// | `x in s` | [`contains`](Self::contains) |
+/// | `s.copy()`, `set(s)` | [`to_set`](Self::to_set), [`to_vec`](Self::to_vec) |
+/// | `s & other`, `s - other`, `s <= other` and the like | those of `std`, of what [`to_set`](Self::to_set) gives |
+/// | `for x in s` | [`pages`](Self::pages) |
+///
 /// # Examples
 ///
 /// ```
