@@ -25,7 +25,7 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 27] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
     ("value_inc_2p", shared::value),
@@ -43,6 +43,8 @@ const CASES: [Case; 25] = [
     ("map_u64_chunk1", map::single_elements),
     ("cpu_speedup_2", speedup::two_workers),
     ("echo_64m", echo::large),
+    ("echo_f64_64m", echo::floats),
+    ("echo_structs_64m", echo::structs),
     ("array_inplace_64m", shared::array),
     ("broadcast_64m_100_tasks", shared::broadcast),
     ("spawn_1", start::one),

@@ -6,7 +6,7 @@ use super::blob::{Blob, Raw};
 use super::message::{Answer, Door, Refusal};
 use crate::error::{Error, Panic, Result};
 use crate::task::{Arguments, Payload, task_name};
-use crate::wire::{Collecting, Failure};
+use crate::wire::{Collecting, Failure, Output};
 
 /// A call: what errors name it by, and its arguments.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Call {
     }
 
     fn with(mut self, args: &impl Arguments) -> Result<Self> {
-        let (mut bytes, mut handles) = (Vec::new(), Vec::new());
+        let (mut bytes, mut handles) = (Output::plain(), Vec::new());
         let encode = AssertUnwindSafe(|| {
             let collecting = Collecting::begin();
             let encoded = args.encode(&mut bytes);
@@ -60,7 +60,7 @@ impl Call {
             Err("its `Serialize` panicked".into())
         });
         encoded.map_err(|cause| Error::Encode { what: "the arguments", task: self.text(), cause })?;
-        self.arguments = Blob { bytes: Raw(bytes), handles };
+        self.arguments = Blob { bytes: Raw(bytes.into_bytes()), handles };
         Ok(self)
     }
 

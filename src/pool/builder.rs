@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::front::Pool;
 use super::kind::{Kind, Processes};
-use crate::backend::{Backend, Home, Origin, Profile, Spawn, Threads};
+use crate::backend::{Backend, Home, Origin, Profile, Spawn, Stores, Threads};
 use crate::dispatch::{Engine, EngineConfig, Limits, Rules, Terms};
 use crate::error::{Error, Result};
 use crate::os;
@@ -366,7 +366,8 @@ impl<K: Kind> Builder<K> {
         let setup = self.setup.transpose()?;
         let preload = self.preload.transpose()?.map(|preload| (preload, self.on_error));
         let Self { env, current_dir, capture_stderr, start_timeout, .. } = self;
-        Ok(Profile { configure, setup, preload, env, current_dir, capture_stderr, start_timeout })
+        let stores = (!K::ARE_THREADS).then(Stores::default);
+        Ok(Profile { configure, setup, preload, env, current_dir, capture_stderr, start_timeout, stores })
     }
 }
 

@@ -57,42 +57,44 @@ impl Results {
     /// not believed: the missing ones are errors.
     pub(super) fn next<R: Payload>(&mut self, label: &Label) -> Option<Result<R>> {
         self.left = self.left.checked_sub(1)?;
-        let Parcel { records, luggage } = match &mut self.state {
+        let Parcel { records, luggage, freight } = match &mut self.state {
             State::Failed(error) => return Some(Err(error.clone())),
             State::Records(parcel) => parcel,
         };
         let mut handles = Vec::new();
         luggage.take(self.taken, &mut handles);
+        let parts = freight.take(self.taken);
         self.taken += 1;
         let mut reader = Records::new(records);
         let Some(record) = reader.next() else {
             return Some(Err(label.broken("the worker sent too few results".into())));
         };
-        let value = label.value_with(record.failed, record.bytes, &mut handles);
+        let value = label.value_with(record, &mut handles, &parts);
         *records = records.slice_ref(reader.rest());
         Some(value)
     }
 
     /// Appends all results that are left, up to the first error.
     pub(super) fn collect_into<R: Payload>(self, label: &Label, values: &mut Vec<R>) -> Result<()> {
-        let State::Records(Parcel { records, mut luggage }) = self.state else {
+        let State::Records(mut parcel) = self.state else {
             return match self.state {
                 State::Failed(error) if self.left > 0 => Err(error),
                 _ => Ok(()),
             };
         };
-        let mut reader = Records::new(&records);
+        let is_plain = parcel.is_plain();
+        let mut reader = Records::new(&parcel.records);
         let mut handles = Vec::new();
         // Once for all that have none.
         let _none = Arriving::begin(&mut handles);
         for element in self.taken..self.taken + self.left {
             let record =
                 reader.next().ok_or_else(|| label.broken("the worker sent too few results".into()))?;
-            values.push(if luggage.is_empty() {
+            values.push(if is_plain {
                 label.value(record.failed, record.bytes)?
             } else {
-                luggage.take(element, &mut handles);
-                label.value_with(record.failed, record.bytes, &mut handles)?
+                parcel.luggage.take(element, &mut handles);
+                label.value_with(record, &mut handles, &parcel.freight.take(element))?
             });
         }
         Ok(())

@@ -4,40 +4,46 @@
 //! | (bytes << 1 | failed), as a base-128 number, least significant first | bytes |
 //! ```
 
-/// Appends one record that `write` fills; on an error nothing is appended.
+use super::output::Output;
+
+/// Appends one record that `write` fills with the parts of an element; on an error nothing is appended.
 #[inline]
 pub(crate) fn put_record<E>(
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    out: &mut Output,
+    write: impl FnOnce(&mut Output) -> Result<(), E>,
 ) -> Result<(), E> {
-    frame_record(out, false, write)
+    let start = open_record(out.bytes_mut());
+    out.begin();
+    if let Err(error) = write(out) {
+        out.undo(start);
+        return Err(error);
+    }
+    close_record(out.bytes_mut(), start, false);
+    Ok(())
 }
 
 /// Appends one record that says why its element failed.
 pub(crate) fn failed_record(out: &mut Vec<u8>, failure: &super::Failure) {
-    let written = frame_record(out, true, |out| super::encode(failure, out));
-    written.expect("a failure is plain data");
+    let start = open_record(out);
+    super::encode(failure, out).expect("a failure is plain data");
+    close_record(out, start, true);
+}
+
+/// Where a record begins, whose length is not known yet.
+#[inline]
+fn open_record(out: &mut Vec<u8>) -> usize {
+    out.push(0);
+    out.len() - 1
 }
 
 #[inline]
-fn frame_record<E>(
-    out: &mut Vec<u8>,
-    failed: bool,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-) -> Result<(), E> {
-    let start = out.len();
-    out.push(0);
-    if let Err(error) = write(out) {
-        out.truncate(start);
-        return Err(error);
-    }
+fn close_record(out: &mut Vec<u8>, start: usize, failed: bool) {
     let length = (out.len() - start - 1) << 1 | usize::from(failed);
     if let (true, Ok(byte)) = (length < 0x80, u8::try_from(length)) {
         out[start] = byte;
     } else {
         widen(out, start, length);
     }
-    Ok(())
 }
 
 /// Makes room for a length of more than one byte, which few elements need.

@@ -3,8 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::execute::Answer;
 use crate::os;
-use crate::wire::{Failure, Fd, Frame, Luggage, Records, Reply, Report, failed_record};
+use crate::wire::{Failure, Fd, Frame, Luggage, Records, Report, failed_record};
 
 #[derive(Debug)]
 pub(crate) struct Answers {
@@ -17,11 +18,15 @@ impl Answers {
         write(&self.reports, report, payload)
     }
 
-    /// Sends the handles of the last of these results. If they cannot be sent, that result is an error. Comes right before the reply.
-    pub(super) fn send_ahead(&self, handles: &[Fd], reply: &mut Reply, records: &mut Vec<u8>) {
-        if let Err(error) = self.pass(handles) {
-            reply.handles = 0;
-            fail_last(records, &Failure::Encode(format!("its handles cannot be sent: {error}")));
+    /// Sends the handles of the last of these results, and hands its block over. If they cannot be sent, that result is an error. Comes right before the reply.
+    pub(super) fn send_ahead(&self, answer: &mut Answer) {
+        match self.pass(&answer.handles) {
+            Ok(()) => answer.reply.stowed = answer.stow(),
+            Err(error) => {
+                answer.reply.handles = 0;
+                let failure = Failure::Encode(format!("its handles cannot be sent: {error}"));
+                fail_last(&mut answer.records, &failure);
+            }
         }
     }
 

@@ -18,13 +18,14 @@ use tokio::runtime::Handle;
 use tokio_util::codec::Decoder as _;
 use tokio_util::sync::CancellationToken;
 
+use super::blocks::Blocks;
 use super::outbox::{Flushed, Outbox};
 use super::parcel::receive;
 use super::writer::Writer;
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, Vitals, WorkerId};
 use crate::error::Exit;
 use crate::os::{self, Board, Killer, OomKills, Rooted, Running, SIGKILL, Start, Stderr, background};
-use crate::wire::{Codec, Duty, Frame, Order, Parcel, Records, Report, Run, codec, split};
+use crate::wire::{Codec, Duty, Frame, Order, Parcel, Records, Report, Run, Store, codec, split};
 
 /// A worker that closes its pipe and does not end within this time is killed.
 const END_AFTER_CLOSING: Duration = Duration::from_millis(100);
@@ -48,7 +49,8 @@ pub(super) struct SpawnLink {
     reports: OnceLock<Receiver>,
     inbox: Mutex<Inbox>,
     received: Received,
-    board: Board,
+    board: Arc<Board>,
+    blocks: Blocks,
     /// Where that is captured.
     stderr: Option<Arc<Stderr>>,
     events: Arc<dyn Events>,
@@ -64,7 +66,9 @@ pub(super) struct Ends {
     pub(super) orders: OwnedFd,
     pub(super) orders_read: OwnedFd,
     pub(super) handles: OwnedFd,
-    pub(super) board: Board,
+    pub(super) board: Arc<Board>,
+    /// Where its large results are, if there is such a place.
+    pub(super) results: Option<Arc<Store>>,
     /// Where that is captured.
     pub(super) stderr: Option<Arc<Stderr>>,
 }
@@ -100,8 +104,9 @@ impl SpawnLink {
         request: &StartRequest,
         home: Arc<Home>,
     ) -> Arc<Self> {
-        let codec = codec(request.profile.configure.max_frame);
-        let Ends { control, orders, orders_read, handles, board, stderr } = ends;
+        let max = request.profile.configure.max_frame;
+        let codec = codec(max);
+        let Ends { control, orders, orders_read, handles, board, results, stderr } = ends;
         Arc::new(Self {
             worker: request.worker,
             pid,
@@ -117,6 +122,7 @@ impl SpawnLink {
             inbox: Mutex::new(Inbox { buffer: BytesMut::new(), codec, state: InboxState::Open }),
             received: Received::default(),
             board,
+            blocks: Blocks::new(results, max),
             stderr,
             events: Arc::clone(&request.events),
             home,
@@ -231,7 +237,11 @@ impl SpawnLink {
             let Some(frame) = frame else { return Ok(()) };
             match split(&frame.freeze())? {
                 (Report::Reply(reply), records) if Records::new(&records).are_exactly(reply.elements) => {
-                    let parcel = receive(&self.handles, &reply, records)?;
+                    let parcel = receive(&self.handles, &self.blocks, &reply, records)?;
+                    if reply.last {
+                        // First: its slot may be given to the next call at once.
+                        self.blocks.let_go(reply.slot);
+                    }
                     self.events.reply(self.worker, reply, parcel)?;
                 }
                 (Report::Reply(_), _) => return Err("it sent results that are no whole records".into()),
@@ -276,6 +286,7 @@ impl SpawnLink {
             InboxState::Open | InboxState::Ended => None,
         };
         self.gone.cancel();
+        self.blocks.let_all_go();
         let by_others = exit == Exit::Signal(SIGKILL) && !self.killed.load(Ordering::Relaxed);
         let oom_likely = by_others && OomKills::of_this_process().take_one();
         let stderr_tail = self.stderr.as_ref().map(|stderr| stderr.tail()).unwrap_or_default();
@@ -309,9 +320,11 @@ impl Link for SpawnLink {
     }
 
     fn send(self: Arc<Self>, call: Call) {
+        let Call { head, task, parcel: Parcel { records, luggage, freight }, watched } = call;
+        let (handles, stowed) = (luggage.announced(), freight.announced());
+        self.blocks.keep(head.slot, freight);
         let mut outbox = self.outbox();
-        let Call { head, task, parcel: Parcel { records, luggage }, watched } = call;
-        let run = Run { head, task: outbox.reference(task), watched, handles: luggage.announced() };
+        let run = Run { head, task: outbox.reference(task), watched, handles, stowed };
         outbox.push_luggage(luggage);
         outbox.push(Frame::new(&Order::Run(run), records));
         self.flush(&mut outbox);
@@ -325,7 +338,11 @@ impl Link for SpawnLink {
     }
 
     fn revoke(&self, slot: u8, call: u64) -> bool {
-        self.board.revoke(slot.into(), call)
+        let is_revoked = self.board.revoke(slot.into(), call);
+        if is_revoked {
+            self.blocks.let_go(slot);
+        }
+        is_revoked
     }
 
     fn cancel(&self, slot: u8) {

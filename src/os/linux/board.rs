@@ -4,6 +4,7 @@
 //! ```text
 //! slot 0..32   how far each call that was sent has come
 //! results      call, first element, elements, bytes, and then the encoded results themselves
+//! marks        who has which block of the worker's large results
 //! ```
 //!
 //! The pool never trusts what stands here: it is copied, then checked, and at worst misjudges the worker that wrote it.
@@ -22,13 +23,16 @@ use super::slot::{Finish, Running, Slot, Start};
 pub(crate) const SLOTS: usize = 32;
 
 const PAGE: usize = 64 * 1024;
-const AREA: usize = PAGE - SLOTS * 64 - 64;
+/// Blocks that the results of one worker may lie in at a time.
+pub(crate) const RESULT_BLOCKS: usize = 64;
+const AREA: usize = PAGE - SLOTS * 64 - RESULT_BLOCKS * 8 - 64;
 
 #[repr(C, align(64))]
 struct Page {
     slots: [Slot; SLOTS],
     results: Results,
     area: [AtomicU8; AREA],
+    marks: [AtomicU64; RESULT_BLOCKS],
 }
 
 #[repr(C, align(64))]
@@ -94,6 +98,11 @@ impl Board {
 
     fn slot(&self, slot: usize) -> &Slot {
         &self.page().slots[slot]
+    }
+
+    /// Who has which block of the worker's large results.
+    pub(super) fn marks(&self) -> &[AtomicU64] {
+        &self.page().marks
     }
 
     /// The pool's: enters a call that is about to be sent.
