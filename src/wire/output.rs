@@ -314,3 +314,194 @@ impl Flavor for Spilling<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use serde::de::DeserializeOwned;
+    use serde::ser::{Error as _, SerializeSeq as _};
+    use serde::{Deserialize, Serialize, Serializer};
+
+    use super::{LARGE, Output, Store};
+    use crate::wire::{Input, Parts};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Row {
+        key: u64,
+        text: String,
+    }
+
+    fn rows(count: usize) -> Vec<Row> {
+        (0..count as u64).map(|key| Row { key, text: "x".repeat((key % 50) as usize) }).collect()
+    }
+
+    fn store() -> Arc<Store> {
+        Store::for_arguments().expect("there is memory")
+    }
+
+    /// The one element of these parts, and which of them lie in blocks.
+    fn written(max: usize, put: impl FnOnce(&mut Output)) -> (Vec<u8>, Parts, usize) {
+        let mut out = Output::new(Some(store()), max);
+        put(&mut out);
+        let elsewhere = out.elsewhere();
+        let parts = out.take_parts();
+        (out.into_bytes(), parts, elsewhere)
+    }
+
+    fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug + 'static>(value: &T, is_stowed: bool) {
+        let put = |out: &mut Output| out.put(value).expect("it is plain data");
+        let (bytes, parts, _) = written(usize::MAX, put);
+        assert_eq!(!parts.is_empty(), is_stowed);
+        assert!(Input::new(&bytes, &parts).only::<T>().as_ref() == Ok(value));
+        let mut inline = Output::new(None, usize::MAX);
+        put(&mut inline);
+        let again = Input::new(inline.bytes(), &Parts::new()).only::<T>();
+        assert!(again.as_ref() == Ok(value), "without blocks");
+        let mut plain = Output::plain();
+        put(&mut plain);
+        assert_eq!(plain.bytes(), postcard::to_stdvec(value).expect("it is plain data"));
+        assert!(Input::plain(plain.bytes()).only::<T>().as_ref() == Ok(value), "for whoever reads it");
+    }
+
+    /// Rows of every length that makes a difference, with these numbers at their ends.
+    fn numbers_come_back<T>(least: T, most: T)
+    where
+        T: Serialize + DeserializeOwned + PartialEq + Debug + Copy + 'static,
+    {
+        let full = LARGE / size_of::<T>();
+        for (count, is_stowed) in
+            [(0, false), (1, false), (2, false), (full - 1, false), (full, true), (full * 3 + 1, true)]
+        {
+            let row: Vec<T> = (0..count).map(|at| if at % 2 == 0 { least } else { most }).collect();
+            comes_back(&row, is_stowed);
+        }
+    }
+
+    #[test]
+    fn rows_of_all_numbers_come_back() {
+        numbers_come_back(u8::MIN, u8::MAX);
+        numbers_come_back(i8::MIN, i8::MAX);
+        numbers_come_back(u16::MIN, u16::MAX);
+        numbers_come_back(i16::MIN, i16::MAX);
+        numbers_come_back(u32::MIN, u32::MAX);
+        numbers_come_back(i32::MIN, i32::MAX);
+        numbers_come_back(u64::MIN, u64::MAX);
+        numbers_come_back(i64::MIN, i64::MAX);
+        numbers_come_back(usize::MIN, usize::MAX);
+        numbers_come_back(isize::MIN, isize::MAX);
+        numbers_come_back(f32::MIN, f32::INFINITY);
+        numbers_come_back(f64::NEG_INFINITY, -0.0);
+    }
+
+    #[test]
+    fn a_nan_keeps_its_bits() {
+        let odd = f64::from_bits(0x7ff4_dead_beef_0001);
+        for count in [1, LARGE] {
+            let (bytes, parts, _) =
+                written(usize::MAX, |out| out.put(&vec![odd; count]).expect("it is plain data"));
+            let back = Input::new(&bytes, &parts).only::<Vec<f64>>().expect("it was sent");
+            assert!(back.len() == count && back.iter().all(|number| number.to_bits() == odd.to_bits()));
+        }
+    }
+
+    #[test]
+    fn text_and_structs_come_back() {
+        for (length, is_stowed) in [(0, false), (LARGE - 1, false), (LARGE, true), (LARGE * 3, true)] {
+            comes_back(&"\u{df}".repeat(length / 2), is_stowed);
+            comes_back(&"a".repeat(length), is_stowed);
+        }
+        for (count, is_stowed) in [(0, false), (100, false), (LARGE, true)] {
+            comes_back(&rows(count), is_stowed);
+            comes_back(&(rows(count), vec![1_u8; count]), is_stowed);
+        }
+    }
+
+    #[test]
+    fn each_part_lies_where_it_belongs() {
+        let (bytes, parts, _) = written(usize::MAX, |out| {
+            out.put(&()).and_then(|()| out.put(&rows(LARGE))).expect("it is plain data");
+            out.put(&7_u8).and_then(|()| out.put(&vec![9_i64; LARGE])).expect("it is plain data");
+        });
+        assert_eq!((&bytes[..], parts.len()), (&[7][..], 2));
+        let mut input = Input::new(&bytes, &parts);
+        assert_eq!(input.take::<()>(), Ok(()));
+        assert!(input.take::<Vec<Row>>() == Ok(rows(LARGE)));
+        assert_eq!(input.take::<u8>(), Ok(7));
+        assert!(input.take::<Vec<i64>>() == Ok(vec![9; LARGE]));
+        assert_eq!(input.end("it"), Ok(()));
+        assert_eq!(Input::new(&bytes, &parts).end("it"), Err("2 blocks trail behind it".into()));
+    }
+
+    #[test]
+    fn what_is_larger_than_it_may_be_is_counted_and_not_kept() {
+        let max = 3 * LARGE;
+        let numbers = vec![0_u64; LARGE];
+        assert_eq!(written(max, |out| out.put(&numbers).expect("it is plain data")).2, 8 * LARGE);
+        let encoded = postcard::to_stdvec(&rows(LARGE)).expect("it is plain data").len();
+        let (bytes, parts, lost) = written(max, |out| out.put(&rows(LARGE)).expect("it is plain data"));
+        assert_eq!((bytes.len(), parts.len(), lost), (0, 0, encoded));
+    }
+
+    #[test]
+    fn without_blocks_all_of_it_stands_in_the_record() {
+        let store = store();
+        let taken: Vec<_> = std::iter::from_fn(|| store.lend()).collect();
+        let mut out = Output::new(Some(Arc::clone(&store)), usize::MAX);
+        out.put(&rows(LARGE)).and_then(|()| out.put(&vec![5_u32; LARGE])).expect("it is plain data");
+        assert!(out.take_parts().is_empty());
+        drop(taken);
+        out.put(&vec![6_u32; LARGE]).expect("it is plain data");
+        let parts: Parts = out.take_parts();
+        assert_eq!(parts.len(), 1);
+        let mut input = Input::new(out.bytes(), &parts);
+        assert!(input.take::<Vec<Row>>() == Ok(rows(LARGE)));
+        assert!(input.take::<Vec<u32>>() == Ok(vec![5; LARGE]));
+        assert!(input.take::<Vec<u32>>() == Ok(vec![6; LARGE]));
+    }
+
+    #[test]
+    fn a_value_that_fails_in_the_middle_leaves_nothing() {
+        struct Breaks;
+        impl Serialize for Breaks {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut elements = serializer.serialize_seq(Some(LARGE))?;
+                (0..LARGE).try_for_each(|at| elements.serialize_element(&at))?;
+                Err(S::Error::custom("no"))
+            }
+        }
+
+        let store = store();
+        let mut out = Output::new(Some(Arc::clone(&store)), usize::MAX);
+        out.put(&1_u8).expect("it is plain data");
+        out.put(&Breaks).expect_err("it refuses");
+        out.begin();
+        assert!(out.take_parts().is_empty() && out.bytes() == [1]);
+        assert_eq!(store.lend().map(|lease| lease.finish().place().number), Some(0), "nobody has it");
+    }
+
+    #[test]
+    fn a_block_that_is_no_such_value_is_refused() {
+        let (_, parts, _) =
+            written(usize::MAX, |out| out.put(&vec![0xff_u8; LARGE + 1]).expect("it is plain data"));
+        let refused = |error: Option<String>| error.expect("it is something else");
+        assert!(refused(Input::new(&[], &parts).only::<Vec<u16>>().err()).contains("ends within"));
+        assert!(refused(Input::new(&[], &parts).only::<String>().err()).contains("utf-8"));
+        assert!(refused(Input::new(&[], &parts).only::<Vec<bool>>().err()).contains("does not fit"));
+        assert!(refused(Input::new(&[], &parts).only::<u8>().err()).contains("trail behind the value"));
+        assert!(refused(Input::new(&[1], &parts).only::<Vec<u8>>().err()).contains("1 bytes trail"));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_are_refused_or_a_row_and_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let none = Parts::new();
+            let _ = Input::new(&bytes, &none).only::<Vec<u64>>();
+            let _ = Input::new(&bytes, &none).only::<Vec<u16>>();
+            let _ = Input::new(&bytes, &none).only::<Vec<f32>>();
+            let _ = Input::new(&bytes, &none).only::<String>();
+        }
+    }
+}

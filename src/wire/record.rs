@@ -132,11 +132,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Records, failed_record, put_record};
-    use crate::wire::Failure;
+    use crate::wire::{Failure, Output};
 
-    fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    fn put(out: &mut Output, bytes: &[u8]) {
         let written: Result<(), Infallible> = put_record(out, |out| {
-            out.extend_from_slice(bytes);
+            out.bytes_mut().extend_from_slice(bytes);
             Ok(())
         });
         written.expect("it cannot fail");
@@ -147,10 +147,11 @@ mod tests {
         fn records_come_back_as_they_were_put(
             records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
         ) {
-            let mut payload = Vec::new();
+            let mut payload = Output::plain();
             for record in &records {
                 put(&mut payload, record);
             }
+            let payload = payload.into_bytes();
             let mut reader = Records::new(&payload);
             let read: Vec<Vec<u8>> = reader.by_ref().map(|record| record.bytes.to_vec()).collect();
             prop_assert_eq!(read, records);
@@ -167,13 +168,14 @@ mod tests {
 
     #[test]
     fn a_record_that_fails_to_be_written_leaves_nothing() {
-        let mut payload = vec![1, 2];
+        let mut payload = Output::plain();
+        payload.bytes_mut().extend([1, 2]);
         let written = put_record(&mut payload, |out| {
-            out.push(9);
+            out.bytes_mut().push(9);
             Err("no")
         });
         assert_eq!(written, Err("no"));
-        assert_eq!(payload, [1, 2]);
+        assert_eq!(payload.bytes(), [1, 2]);
     }
 
     #[test]

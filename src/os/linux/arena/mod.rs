@@ -61,7 +61,7 @@ impl Arena {
         }
         notice_forks()?;
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let memory = super::pipe::lift(rustix::fs::memfd_create("payloads of multiprocess", flags)?)?;
+        let memory = super::pipe::lift(rustix::fs::memfd_create("multiprocess payloads", flags)?)?;
         rustix::fs::ftruncate(&memory, size)?;
         rustix::fs::fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         Ok(Self::of(memory, blocks, access))
