@@ -35,7 +35,7 @@ fn rows(count: usize) -> Vec<Row> {
 /// Sends values of every length that makes a difference there and back.
 async fn echo<K: Kind, T: Payload + Clone + PartialEq>(pool: &Pool<K>, value_of: impl Fn(usize) -> T) {
     let full = LARGE / 8;
-    for length in [0, 1, full - 1, full, full + 1, LARGE - 1, LARGE, LARGE + 1, 3 << 20] {
+    for length in [0, 1, full - 1, full, full + 1, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE] {
         let value = value_of(length);
         let back = pool.apply(|value: T| value, (value.clone(),)).await.expect("it is plain data");
         assert!(back == value, "{length} of {}", std::any::type_name::<T>());

@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
 use futures::StreamExt as _;
 use multiprocess::{Error, Exit, ProcessPool};
 use serde::{Deserialize, Serialize};
@@ -316,28 +319,28 @@ fn a_block_that_has_a_result_in_it_already_is_no_place_for_another() {
     });
 }
 
+/// Writes noise to all blocks that this process can reach, until it ends.
+fn spoil_from_now_on() {
+    let mut noise = noise(7);
+    let mut bytes = vec![0; 300_000];
+    bytes.fill_with(&mut noise);
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("it is our own").flatten();
+    let blocks = descriptors.filter_map(|descriptor| {
+        let to = std::fs::read_link(descriptor.path()).ok()?;
+        to.to_string_lossy().contains("multiprocess payloads").then_some(descriptor.path())
+    });
+    let blocks = blocks.filter_map(|path| File::options().write(true).open(path).ok()).collect::<Vec<_>>();
+    assert!(!blocks.is_empty(), "a worker has blocks");
+    std::thread::spawn(move || while blocks.iter().all(|block| block.write_all_at(&bytes, 0).is_ok()) {});
+}
+
 // faults 25, 90
 #[test]
 fn a_worker_that_spoils_its_blocks_while_they_are_read_spoils_its_own_results_and_nothing_else() {
     fn spoil(seed: u64) -> Vec<String> {
-        use std::os::unix::fs::FileExt as _;
-        let mut noise = noise(seed);
-        let mut bytes = vec![0; 300_000];
-        bytes.fill_with(&mut noise);
-        std::thread::spawn(move || {
-            let descriptors = std::fs::read_dir("/proc/self/fd").expect("it is our own").flatten();
-            let blocks = descriptors.filter_map(|descriptor| {
-                let to = std::fs::read_link(descriptor.path()).ok()?;
-                to.to_string_lossy().contains("multiprocess payloads").then_some(descriptor.path())
-            });
-            let files: Vec<_> =
-                blocks.filter_map(|path| std::fs::File::options().write(true).open(path).ok()).collect();
-            loop {
-                for file in &files {
-                    file.write_all_at(&bytes, 0).expect("it is its own memory");
-                }
-            }
-        });
+        if seed == 0 {
+            spoil_from_now_on();
+        }
         vec!["x".repeat(100); 3_000]
     }
     run(async {
