@@ -154,7 +154,9 @@ impl Source<'_> {
     fn numbers<T: Pod>(&self) -> Result<Vec<T>, String> {
         match self {
             Self::Record(bytes) => {
-                Ok(bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect())
+                let mut numbers = vec![T::zeroed(); bytes.len() / size_of::<T>()];
+                bytemuck::cast_slice_mut::<T, u8>(&mut numbers).copy_from_slice(bytes);
+                Ok(numbers)
             }
             Self::Block(block) => block.read(),
         }

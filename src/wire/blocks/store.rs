@@ -287,7 +287,7 @@ mod tests {
     fn memory_is_kept_while_it_is_needed_and_given_back_then() {
         let (pool, worker) = results();
         let held = || pool.arena.held().expect("it is memory");
-        let large = pool.accept(sent(&worker, &[7; 900_000]), MAX).expect("it is right");
+        let large = pool.accept(sent(&worker, &vec![7; 900_000]), MAX).expect("it is right");
         assert!(!pool.look_again(), "nothing is free");
         drop(large);
         assert!(pool.look_again() && held() >= 900_000, "it was needed");
@@ -296,8 +296,8 @@ mod tests {
         assert_eq!(held(), 8192, "no more was needed");
         assert!(!pool.look_again());
         assert_eq!(held(), 0);
-        let again = pool.accept(sent(&worker, &[8; 900_000]), MAX).expect("it is right");
-        assert_eq!(again.read::<u8>().expect("there is memory"), [8; 900_000]);
+        let again = pool.accept(sent(&worker, &vec![8; 900_000]), MAX).expect("it is right");
+        assert_eq!(again.read::<u8>().expect("there is memory"), vec![8; 900_000]);
     }
 
     #[test]

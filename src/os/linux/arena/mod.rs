@@ -30,7 +30,7 @@ pub(crate) use marks::{Marks, Taken};
 pub(crate) use window::Window;
 
 /// How far blocks are apart: more than any of them grows, as `max_frame` is less than 4 GiB.
-const SPAN: u64 = 8 << 30;
+const SPAN: usize = 8 << 30;
 /// The least that is mapped, and reserved, at once.
 const STEP: u64 = 1 << 20;
 
@@ -100,7 +100,7 @@ impl Arena {
 
     /// The most bytes that a block has room for.
     pub(crate) const fn room() -> usize {
-        SPAN as usize
+        SPAN
     }
 
     /// Has memory for the first `wanted` bytes of a block, of which `reserved` have some already; for how many bytes there is some now.
@@ -119,7 +119,7 @@ impl Arena {
     /// Gives the memory of a block back, but for its first `kept` bytes.
     pub(crate) fn give_back(&self, block: usize, kept: u64) -> io::Result<()> {
         let (how, place) = (FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, self.place(block, kept)?);
-        retry_on_intr(|| fallocate(&self.memory, how, place + kept, SPAN - kept))?;
+        retry_on_intr(|| fallocate(&self.memory, how, place + kept, SPAN as u64 - kept))?;
         if kept == 0 {
             self.windows().remove(&block);
         }
@@ -140,7 +140,7 @@ impl Arena {
         }
         let place = self.place(block, length as u64)?;
         // More than is needed now, so that a value that grows is not mapped anew with each piece.
-        let length = (length as u64).max(STEP).next_power_of_two().min(SPAN);
+        let length = (length as u64).max(STEP).next_power_of_two().min(SPAN as u64);
         let mapped = Arc::new(Window::map(self.memory.as_fd(), place, length, self.access)?);
         windows.insert(block, Arc::clone(&mapped));
         Ok(mapped)
@@ -157,18 +157,18 @@ impl Arena {
 
     /// Where a block begins, if so many bytes of it lie within it.
     fn place(&self, block: usize, length: u64) -> io::Result<u64> {
-        let is_within = block < self.blocks() && length <= SPAN;
-        if is_within { Ok(block as u64 * SPAN) } else { Err(io::ErrorKind::InvalidInput.into()) }
+        let is_within = block < self.blocks() && length <= SPAN as u64;
+        if is_within { Ok(size_of(block)) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 }
 
 fn size_of(blocks: usize) -> u64 {
-    blocks as u64 * SPAN
+    (blocks * SPAN) as u64
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, Arena, SPAN, STEP};
+    use super::{Access, Arena, STEP, size_of};
 
     fn arena() -> Arena {
         Arena::create(3, Access::Write).expect("there is memory")
@@ -197,10 +197,10 @@ mod tests {
     fn what_is_given_back_is_gone_and_what_is_kept_is_not() {
         let arena = arena();
         arena.reserve(1, 0, 2 << 20).expect("there is memory");
-        arena.window(1, 2 << 20).expect("it can be mapped").write(0, &[5; 2 << 20]);
-        arena.give_back(1, STEP).expect("it is there");
+        arena.window(1, 2 << 20).expect("it can be mapped").write(0, &vec![5; 2 << 20]);
+        arena.give_back(1, 1 << 20).expect("it is there");
         assert_eq!(arena.held().expect("it is memory"), STEP);
-        let left = arena.window(1, 2 << 20).expect("it can be mapped").read::<u8>(STEP as usize - 1, 2);
+        let left = arena.window(1, 2 << 20).expect("it can be mapped").read::<u8>((1 << 20) - 1, 2);
         assert_eq!(left.expect("there is memory"), [5, 0]);
         arena.give_back(1, 0).expect("it is there");
         assert_eq!((arena.held().expect("it is memory"), arena.mapped()), (0, 0));
@@ -213,7 +213,7 @@ mod tests {
         let readable = arena.readable().expect("it is ours");
         assert!(rustix::io::pwrite(&readable, &[1], 0).is_err());
         assert!(rustix::fs::ftruncate(arena.memory(), 0).is_err());
-        assert!(rustix::fs::ftruncate(arena.memory(), 4 * SPAN).is_err());
+        assert!(rustix::fs::ftruncate(arena.memory(), size_of(4)).is_err());
     }
 
     // faults 86, 90

@@ -88,22 +88,33 @@ impl Window {
 
     fn copy<T: Pod>(&self, at: usize, room: &mut [MaybeUninit<T>]) {
         let length = size_of_val(room);
-        let (from, to) = (self.place(at, length).as_ptr(), room.as_mut_ptr().cast::<u8>());
-        let words = if from.addr().is_multiple_of(8) { length / 8 } else { 0 };
-        for word in 0..words {
-            // SAFETY: the word lies within the mapping and is aligned, and an atomic has any bits.
-            let atomic = unsafe { &*from.cast::<AtomicU64>().add(word) };
-            // SAFETY: the room is as long as what is read, and may be aligned to less.
-            unsafe { to.cast::<u64>().add(word).write_unaligned(atomic.load(Ordering::Relaxed)) };
+        // SAFETY: so many bytes are in the room, and any are a `T`.
+        let room =
+            unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<MaybeUninit<u8>>(), length) };
+        let words = if at.is_multiple_of(8) { length / 8 } else { 0 };
+        let (front, rest) = room.split_at_mut(words * 8);
+        for (word, room) in self.atoms::<AtomicU64>(at, words).iter().zip(front.chunks_exact_mut(8)) {
+            room.write_copy_of_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
         }
-        for byte in words * 8..length {
-            // SAFETY: as above.
-            let atomic = unsafe { &*from.cast::<AtomicU8>().add(byte) };
-            // SAFETY: as above.
-            unsafe { to.add(byte).write(atomic.load(Ordering::Relaxed)) };
+        for (byte, room) in self.atoms::<AtomicU8>(at + words * 8, rest.len()).iter().zip(rest) {
+            room.write(byte.load(Ordering::Relaxed));
         }
     }
+
+    /// So many atomics, for which `at` is aligned.
+    fn atoms<A: Atom>(&self, at: usize, count: usize) -> &[A] {
+        let first = self.place(at, count * size_of::<A>()).cast::<A>();
+        debug_assert!(first.is_aligned(), "a mapping begins at a page");
+        // SAFETY: so many lie within the mapping, which lives as long as `self`, and are aligned; any bits are an atomic, and of this memory there are
+        // no other references.
+        unsafe { std::slice::from_raw_parts(first.as_ptr(), count) }
+    }
 }
+
+/// What may lie in shared memory.
+trait Atom {}
+impl Atom for AtomicU8 {}
+impl Atom for AtomicU64 {}
 
 impl Drop for Window {
     fn drop(&mut self) {
