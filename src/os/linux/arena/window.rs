@@ -103,6 +103,9 @@ impl Window {
 
     /// So many atomics, for which `at` is aligned.
     fn atoms<A: Atom>(&self, at: usize, count: usize) -> &[A] {
+        if count == 0 {
+            return &[];
+        }
         let first = self.place(at, count * size_of::<A>()).cast::<A>();
         debug_assert!(first.is_aligned(), "a mapping begins at a page");
         // SAFETY: so many lie within the mapping, which lives as long as `self`, and are aligned; any bits are an atomic, and of this memory there are
