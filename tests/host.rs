@@ -153,8 +153,9 @@ fn a_worker_inherits_no_descriptor_of_its_host() {
         let pool = pool(1);
         let files = pool.apply(open_files, ()).await.expect("no task fails");
         fs::remove_file(&path).expect("it was made");
-        // What a worker has of its own: two pipes, a control socket and one for handles, its parent's pidfd, and the board's memory.
-        assert!(files.len() <= 6, "{files:?}");
+        // What a worker has of its own: two pipes, a control socket and one for handles, its parent's pidfd, and
+        // the memory of its board, of arguments and of its results.
+        assert!(files.len() <= 8, "{files:?}");
         assert!(files.iter().all(|file| !file.contains("inherited")), "{files:?}");
         pool.shutdown().await.expect("it ends");
     });
