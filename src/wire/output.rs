@@ -462,6 +462,22 @@ mod tests {
         assert!(input.take::<Vec<u32>>() == Ok(vec![6; LARGE]));
     }
 
+    // fault 70
+    #[test]
+    fn what_has_no_room_in_its_block_any_more_stands_in_the_record_again() {
+        let store = store();
+        let mut out = Output::new(Some(Arc::clone(&store)), usize::MAX);
+        out.put(&7_u8).expect("it is plain data");
+        out.writing.start = out.len();
+        let mut lease = store.lend().expect("there are blocks");
+        lease.append(b"what was ").expect("there is memory");
+        out.bytes.extend(b"and what comes");
+        out.unspill(Some(lease), 9);
+        assert_eq!(out.bytes(), b"\x07what was and what comes");
+        assert!(out.writing.is_refused && out.blocks.is_empty());
+        assert_eq!(store.lend().map(|lease| lease.finish().place().number), Some(0), "nobody has it");
+    }
+
     #[test]
     fn a_value_that_fails_in_the_middle_leaves_nothing() {
         struct Breaks;
