@@ -182,7 +182,7 @@ impl Output {
             self.bytes.truncate(start);
             return Err(take_refusal().unwrap_or_else(|| describe(&error)));
         }
-        if self.writing.lease.is_some() || self.bytes.len() - start >= LARGE || self.writing.is_untidy() {
+        if self.bytes.len() - start >= LARGE || self.writing.is_untidy() {
             self.complete();
         }
         Ok(())

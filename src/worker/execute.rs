@@ -74,7 +74,7 @@ pub(crate) fn execute(context: &Context, mut order: Order<'_>, send: Send<'_>) -
         return Ok(());
     }
     context.runs(slot);
-    let mut results = Results::new(&order, board);
+    let mut results = Results::new(&mut order, board);
     let mut records = Records::new(order.payload);
     for number in 1..=call.elements {
         board.begin(slot, number, order.watched.then(monotonic_ns));
@@ -125,10 +125,10 @@ pub(super) fn leave_if_forked() {
 }
 
 impl<'a> Results<'a> {
-    fn new(order: &Order<'_>, board: &'a Board) -> Self {
+    fn new(order: &mut Order<'_>, board: &'a Board) -> Self {
         let (call, max) = (order.head, order.max);
         let started_ns = monotonic_ns();
-        let (out, handles) = (Output::new(order.store.clone(), max), Vec::new());
+        let (out, handles) = (Output::new(order.store.take(), max), Vec::new());
         let results =
             Self { call, board, started_ns, max, out, handles, pending: 0, sent: 0, outgrown: false };
         results.open();
