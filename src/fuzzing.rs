@@ -151,10 +151,12 @@ pub fn are_exactly(payload: &[u8], elements: u32) -> bool {
 
 /// Appends a record as a task that succeeds does.
 pub fn put_record(out: &mut Vec<u8>, bytes: &[u8]) {
-    let Ok(()) = wire::put_record::<Infallible>(out, |out| {
-        out.extend_from_slice(bytes);
+    let mut record = wire::Output::plain();
+    let Ok(()) = wire::put_record::<Infallible>(&mut record, |out| {
+        out.bytes_mut().extend_from_slice(bytes);
         Ok(())
     });
+    out.extend(record.into_bytes());
 }
 
 /// Appends a record as a task that fails does, and returns true, if the bytes say why it failed.

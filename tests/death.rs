@@ -7,14 +7,14 @@ mod support;
 use std::collections::BTreeSet;
 
 use futures::{FutureExt as _, StreamExt as _};
-use multiprocess::{Exit, ProcessPool};
+use multiprocess::{Exit, ProcessPool, Processes};
 use support::foreign::{
     self, SIGABRT, SIGBUS, SIGCONT, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, exit_as_c_does,
     exit_at_once, raise, signal,
 };
 use support::gate::{Gate, stand};
 use support::tally::{Tally, mark};
-use support::{death, run};
+use support::{death, piped, run};
 
 fn pool(workers: usize) -> ProcessPool {
     ProcessPool::new(workers).expect("the pool starts")
@@ -237,7 +237,7 @@ fn a_task_whose_frame_was_half_written_runs_elsewhere_exactly_once() {
         load.len()
     }
     run(async {
-        let pool = pool(1);
+        let pool = piped::<Processes>(1);
         pool.ready().await.expect("the pool starts");
         let tally = Tally::new();
         let victim = pool.worker_pids()[0];
@@ -255,7 +255,7 @@ fn a_task_whose_frame_was_half_written_runs_elsewhere_exactly_once() {
 #[test]
 fn workers_that_die_under_large_frames_block_no_writer() {
     run(async {
-        let pool = pool(2);
+        let pool = piped::<Processes>(2);
         pool.ready().await.expect("the pool starts");
         let tally = Tally::new();
         let stopped = pool.worker_pids();
@@ -282,7 +282,7 @@ fn workers_that_die_under_large_frames_block_no_writer() {
 #[test]
 fn a_worker_that_goes_on_after_a_stop_has_lost_nothing() {
     run(async {
-        let pool = pool(1);
+        let pool = piped::<Processes>(1);
         pool.ready().await.expect("the pool starts");
         let worker = pool.worker_pids()[0];
         signal(worker, SIGSTOP);

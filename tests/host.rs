@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use multiprocess::dummy::ThreadPool;
-use multiprocess::{Error, ProcessPool};
+use multiprocess::{Error, ProcessPool, Processes};
 use support::alone::{again, alone, assert_passed, is_alone};
 use support::census::{Census, descendants};
 use support::evil;
@@ -22,7 +22,7 @@ use support::foreign::{
     signal,
 };
 use support::gate::{Gate, stand};
-use support::run;
+use support::{piped, run};
 
 fn pool(workers: usize) -> ProcessPool {
     ProcessPool::new(workers).expect("the pool starts")
@@ -153,8 +153,9 @@ fn a_worker_inherits_no_descriptor_of_its_host() {
         let pool = pool(1);
         let files = pool.apply(open_files, ()).await.expect("no task fails");
         fs::remove_file(&path).expect("it was made");
-        // What a worker has of its own: two pipes, a control socket and one for handles, its parent's pidfd, and the board's memory.
-        assert!(files.len() <= 6, "{files:?}");
+        // What a worker has of its own: two pipes, a control socket and one for handles, its parent's pidfd, and
+        // the memory of its board, of arguments and of its results.
+        assert!(files.len() <= 8, "{files:?}");
         assert!(files.iter().all(|file| !file.contains("inherited")), "{files:?}");
         pool.shutdown().await.expect("it ends");
     });
@@ -433,7 +434,7 @@ fn a_worker_that_dies_under_a_large_frame_does_not_kill_a_host_with_sigpipe_at_i
         by_default(SIGPIPE);
         let before = Census::after_the_first_pool();
         run(async {
-            let pool = pool(1);
+            let pool = piped::<Processes>(1);
             for _ in 0..10 {
                 pool.ready().await.expect("the worker is replaced");
                 let worker = pool.worker_pids()[0];
@@ -468,7 +469,7 @@ fn a_pool_goes_on_in_another_runtime_when_its_first_has_ended() {
     };
     let first = started(1);
     let pool = first.block_on(async {
-        let pool = pool(2);
+        let pool = piped::<Processes>(2);
         assert_eq!(pool.apply(|| 1, ()).await.expect("no task fails"), 1);
         pool
     });
@@ -492,7 +493,7 @@ fn a_large_frame_is_written_on_when_the_runtime_that_wrote_it_ends() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime can be made");
     let (pool, worker, echo) = runtime.block_on(async {
-        let pool = pool(1);
+        let pool = piped::<Processes>(1);
         pool.ready().await.expect("the pool starts");
         let worker = pool.worker_pids()[0];
         signal(worker, SIGSTOP);

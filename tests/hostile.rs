@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
 use futures::StreamExt as _;
 use multiprocess::{Error, Exit, ProcessPool};
 use serde::{Deserialize, Serialize};
@@ -51,9 +54,14 @@ enum Mischief {
     InitializerFailed,
     EmptyFrame,
     EndlessNumber,
+    BlockThatIsNone,
+    BlockOfNothing,
+    BlockWithoutMemory,
+    BlockLongerThanTheMaximum,
+    NoPlace,
 }
 
-const ALL: [Mischief; 17] = [
+const ALL: [Mischief; 22] = [
     Mischief::LongestLength,
     Mischief::LengthOverTheMaximum,
     Mischief::UnknownCall,
@@ -71,6 +79,11 @@ const ALL: [Mischief; 17] = [
     Mischief::InitializerFailed,
     Mischief::EmptyFrame,
     Mischief::EndlessNumber,
+    Mischief::BlockThatIsNone,
+    Mischief::BlockOfNothing,
+    Mischief::BlockWithoutMemory,
+    Mischief::BlockLongerThanTheMaximum,
+    Mischief::NoPlace,
 ];
 
 impl Mischief {
@@ -101,6 +114,11 @@ impl Mischief {
             Self::EndlessNumber => {
                 frame(&[3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
             }
+            Self::BlockThatIsNone => Reply { stowed: Some((64, 1)), ..honest }.frame(),
+            Self::BlockOfNothing => Reply { stowed: Some((0, 0)), ..honest }.frame(),
+            Self::BlockWithoutMemory => Reply { stowed: Some((0, MAX as u64)), ..honest }.frame(),
+            Self::BlockLongerThanTheMaximum => Reply { stowed: Some((0, u64::MAX)), ..honest }.frame(),
+            Self::NoPlace => frame(&[3, 0, 0, 1, 1, 0, 0, 0, 2]),
         }
     }
 }
@@ -275,6 +293,68 @@ fn a_large_result_that_was_written_before_the_death_counts() {
         }
         works(&pool).await;
         pool.shutdown().await.expect("it ends");
+    });
+}
+
+// faults 25, 90
+#[test]
+fn a_block_that_has_a_result_in_it_already_is_no_place_for_another() {
+    fn reply_with_its_block(first: u8) -> Vec<u8> {
+        if first == 1 {
+            // The pool has the result of the call before in it.
+            Reply { records: record(&[]), stowed: Some((0, 200_000)), ..Reply::honest(7) }.send();
+        }
+        vec![7; 200_000]
+    }
+    run(async {
+        let pool = pool(1);
+        let held = pool.apply_async(reply_with_its_block, (0,));
+        support::until(|| held.is_finished()).await;
+        let result = pool.apply(reply_with_its_block, (1,)).await;
+        let fault = support::death(result).fault;
+        assert!(fault.is_some_and(|fault| fault.contains("already")), "it is told");
+        assert_eq!(held.await.expect("it had come"), vec![7; 200_000]);
+        works(&pool).await;
+        pool.shutdown().await.expect("it ends");
+    });
+}
+
+/// Writes noise to all blocks that this process can reach, until it ends.
+fn spoil_from_now_on() {
+    let mut noise = noise(7);
+    let mut bytes = vec![0; 300_000];
+    bytes.fill_with(&mut noise);
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("it is our own").flatten();
+    let blocks = descriptors.filter_map(|descriptor| {
+        let to = std::fs::read_link(descriptor.path()).ok()?;
+        to.to_string_lossy().contains("multiprocess payloads").then_some(descriptor.path())
+    });
+    let blocks = blocks.filter_map(|path| File::options().write(true).open(path).ok()).collect::<Vec<_>>();
+    assert!(!blocks.is_empty(), "a worker has blocks");
+    std::thread::spawn(move || while blocks.iter().all(|block| block.write_all_at(&bytes, 0).is_ok()) {});
+}
+
+// faults 25, 90
+#[test]
+fn a_worker_that_spoils_its_blocks_while_they_are_read_spoils_its_own_results_and_nothing_else() {
+    fn spoil(seed: u64) -> Vec<String> {
+        if seed == 0 {
+            spoil_from_now_on();
+        }
+        vec!["x".repeat(100); 3_000]
+    }
+    run(async {
+        let pool = pool(1);
+        let other = ProcessPool::new(1).expect("the pool starts");
+        for seed in 0..20 {
+            // Whatever it comes to, it is no panic and no hang.
+            let _any = pool.apply(spoil, (seed,)).await;
+            let echo = other.apply(|text: Vec<String>| text, (vec!["y".repeat(100); 3_000],)).await;
+            assert!(echo.expect("it has blocks of its own").iter().all(|text| *text == "y".repeat(100)));
+        }
+        pool.terminate();
+        pool.join().await.expect("nothing is left of it");
+        other.shutdown().await.expect("it ends");
     });
 }
 

@@ -12,7 +12,7 @@ use multiprocess::{Error, Kind, Pool, ProcessPool, worker};
 use support::gate::{Gate, pass, stand};
 use support::start_method::left_out;
 use support::tally::{Tally, mark};
-use support::{end, exists, on_both, on_processes, pool, until};
+use support::{end, exists, on_both, on_processes, piped, pool, until};
 
 /// What the tests expect of tasks that have no reason to fail.
 const RUNS: &str = "the task has no reason to fail";
@@ -378,7 +378,7 @@ async fn terminate_ends_workers_that_never_look_up() {
 
 // C152
 async fn the_end_of_a_pool_waits_for_slow_writers_of_large_results<K: Kind>() {
-    let pool = pool::<K>(2);
+    let pool = piped::<K>(2);
     let handles: Vec<_> = (0..8).map(|_| pool.apply_async(|| vec![7_u8; 8 << 20], ())).collect();
     end(pool).await;
     for handle in handles {

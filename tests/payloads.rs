@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use support::alone::alone;
 use support::census::memory_kib;
 use support::odd::{Habit, Odd, Posing, Raw};
-use support::{on_both, run};
+use support::{on_both, piped, run};
 
 /// Runs a task that fails, and returns its error. The worker must be the same before and after.
 async fn failure<K, F, Args, M>(f: F, args: Args) -> Error
@@ -126,7 +126,7 @@ async fn an_element_that_is_too_large_spoils_no_other_of_its_chunk<K: Kind>() {
 
 // fault 67
 async fn large_loads_go_both_ways_at_once<K: Kind>() {
-    let pool = Pool::<K>::new(2).expect("the pool starts");
+    let pool = piped::<K>(2);
     let load = (0..=255).collect::<Vec<u8>>().repeat((64 << 20) / 256);
     let echoes: Vec<_> = (0..4).map(|_| pool.apply_async(|load: Vec<u8>| load, (load.clone(),))).collect();
     for echo in echoes {
@@ -137,7 +137,7 @@ async fn large_loads_go_both_ways_at_once<K: Kind>() {
 
 // fault 67
 async fn a_chunk_of_large_loads_goes_both_ways_at_once<K: Kind>() {
-    let pool = Pool::<K>::new(1).expect("the pool starts");
+    let pool = piped::<K>(1);
     let loads = (0..8_u8).map(|n| vec![n; 4 << 20]);
     let echoes = pool.map(|load: Vec<u8>| load, loads).chunksize(4).await.expect("they come back");
     assert!(echoes.into_iter().zip(0..).all(|(echo, n)| echo == vec![n; 4 << 20]));

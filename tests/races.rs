@@ -16,7 +16,7 @@ use support::foreign::{SIGCONT, SIGKILL, SIGSTOP, signal};
 use support::gate::{Gate, pass, stand};
 use support::odd::{Habit, Odd};
 use support::tally::{Tally, mark};
-use support::{on_both, run};
+use support::{on_both, piped, run};
 
 fn pool<K: Kind>(workers: usize) -> Pool<K> {
     Pool::new(workers).expect("the pool starts")
@@ -235,7 +235,7 @@ on_both!(
 #[test]
 fn a_call_that_is_dropped_while_its_frame_is_half_written_never_runs_and_leaves_the_pipe_in_step() {
     run(async {
-        let pool = pool::<Processes>(1);
+        let pool = piped::<Processes>(1);
         pool.ready().await.expect("the pool starts");
         let (worker, tally) = (pool.worker_pids()[0], Tally::new());
         signal(worker, SIGSTOP);

@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use multiprocess::{Error, Kind, Pool};
 use support::executor::block_on;
 use support::gate::{Gate, stand};
-use support::{end, on_both, on_both_outside, pool};
+use support::{end, on_both, on_both_outside, piped, pool};
 use tokio::runtime::{Builder, Runtime};
 
 /// What the tests expect of tasks that have no reason to fail.
@@ -258,7 +258,7 @@ fn a_call_that_blocks_the_only_thread_of_a_runtime_is_answered<K: Kind>() {
 fn a_call_that_blocks_the_only_thread_of_a_runtime_is_answered_behind_a_large_one<K: Kind>() {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect(MADE);
     let answered = runtime.block_on(async {
-        let pool = pool::<K>(1);
+        let pool = piped::<K>(1);
         pool.ready().await.expect("it starts");
         let both = tokio::spawn(async move {
             // The pipe takes a part of it; the rest is to be written by a task of this runtime.

@@ -315,7 +315,7 @@ fn sends_much_through_small_pipes() {
     if size > 8_192 {
         return support::skipped(format_args!("{} pipes have {size} bytes each", all.len()));
     }
-    let pool = pool(2);
+    let pool = support::piped::<multiprocess::Processes>(2);
     let loads =
         pool.blocking_map(|load: Vec<u8>| load, vec![vec![7_u8; 4 << 20]; 4]).expect("it only takes longer");
     assert!(loads.iter().all(|load| load.len() == 4 << 20));

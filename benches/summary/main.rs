@@ -28,7 +28,7 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 34] = [
+const CASES: [Case; 36] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
     ("value_inc_2p", shared::value),
@@ -55,6 +55,8 @@ const CASES: [Case; 34] = [
     ("queued_1m", scale::million_queued),
     ("workers_64", scale::many_workers),
     ("echo_64m", echo::large),
+    ("echo_f64_64m", echo::floats),
+    ("echo_structs_64m", echo::structs),
     ("array_inplace_64m", shared::array),
     ("broadcast_64m_100_tasks", shared::broadcast),
     ("spawn_1", start::one),

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use crate::error::{Error, Exit, Result};
 use crate::os::Start;
 use crate::task::{Setup, Task};
-use crate::wire::{CallHead, Configure, OnError, Parcel, Reply};
+use crate::wire::{CallHead, Configure, OnError, Parcel, Reply, Store};
 
 pub(crate) use home::Home;
 #[cfg(fuzzing)]
@@ -44,9 +44,27 @@ pub(crate) struct Profile {
     pub(crate) capture_stderr: bool,
     /// How long a start may take.
     pub(crate) start_timeout: Duration,
+    /// Where large arguments and results go; what has none sends all of them over its pipes.
+    pub(crate) stores: Option<Stores>,
+}
+
+/// The store for the arguments of a pool, made at the first need.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stores(OnceLock<Option<Arc<Store>>>);
+
+impl Stores {
+    /// The store, unless the system has refused it.
+    fn arguments(&self) -> Option<&Arc<Store>> {
+        self.0.get_or_init(|| Store::for_arguments().ok()).as_ref()
+    }
 }
 
 impl Profile {
+    /// Where large arguments go, if there is such a place.
+    pub(crate) fn arguments(&self) -> Option<&Arc<Store>> {
+        self.stores.as_ref().and_then(Stores::arguments)
+    }
+
     /// The functions that run before the first task.
     fn functions(&self) -> impl Iterator<Item = &Setup> {
         self.setup.iter().chain(self.preload.iter().map(|(setup, _)| setup))

@@ -18,8 +18,8 @@ use super::{Backend, Call, End, Events, Link, StartRequest, Vitals, WorkerId};
 use crate::error::{Error, Exit, Result};
 use crate::os::{self, Board, Running, SLOTS, Start};
 use crate::task::{self, State, Task};
-use crate::wire::{Duty, Luggage, Parcel};
-use crate::worker::{Context, Order, Worker, execute, run_preload};
+use crate::wire::{Duty, Freight, Luggage, Parcel};
+use crate::worker::{Answer, Context, Order, Worker, execute, run_preload};
 
 /// The stack of a worker thread unless the builder says otherwise: that of a program's main thread.
 const STACK: usize = 8 << 20;
@@ -116,7 +116,7 @@ fn prepare(request: &StartRequest, preloaded: &Preloaded) -> Result<Arc<Context>
         pool: configure.name.clone(),
         depth: configure.depth,
     };
-    Ok(Context::new(worker, Duty::PoolWorker, board, state, preloaded, None))
+    Ok(Context::new(worker, Duty::PoolWorker, Arc::new(board), state, preloaded, None))
 }
 
 /// Loads what is to be loaded, unless another worker has. The others wait meanwhile.
@@ -134,9 +134,19 @@ fn preload(request: &StartRequest, preloaded: &Preloaded) -> Result<Option<State
 impl Server {
     fn run(self) {
         while let (false, Ok(call)) = (self.is_killed(), self.calls.recv()) {
-            let Call { head, task, parcel: Parcel { records, luggage }, watched } = call;
-            let order = Order { head, task: Ok(task), payload: &records, luggage, watched, max: self.max };
-            let ran = execute(&self.context, order, &mut |reply, records, handles| {
+            let Call { head, task, parcel: Parcel { records, luggage, .. }, watched } = call;
+            let freight = Freight::default();
+            let order = Order {
+                head,
+                task: Ok(task),
+                payload: &records,
+                luggage,
+                freight,
+                watched,
+                max: self.max,
+                store: None,
+            };
+            let ran = execute(&self.context, order, &mut |Answer { reply, records, handles, .. }| {
                 if self.is_killed() {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }

@@ -26,7 +26,7 @@ use super::unit::Unit;
 use crate::backend::{Backend, End, Events, Home, Link, Profile, WorkerId};
 use crate::error::{Death, Error, Result};
 use crate::os::{self, Rooted, background};
-use crate::wire::{Luggage, Parcel, Records, Reply};
+use crate::wire::{Luggage, Parcel, Records, Reply, Store};
 
 /// What an engine is made of.
 pub(crate) struct EngineConfig {
@@ -165,6 +165,11 @@ impl Engine {
     /// A number for a task or a lane that no other has.
     pub(crate) fn fresh_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Where large arguments go, if there is such a place.
+    pub(crate) fn store(&self) -> Option<&Arc<Store>> {
+        self.profile.arguments()
     }
 
     pub(super) fn backend(&self) -> &dyn Backend {
@@ -411,6 +416,7 @@ impl Engine {
                     outgrown,
                     elapsed_ns: 0,
                     handles: 0,
+                    stowed: None,
                 };
                 let _checked = self.replies(worker, vec![(reply, Parcel::new(bytes, Luggage::default()))]);
             }

@@ -60,7 +60,7 @@ impl Unit {
 
     /// How much it weighs where calls are sent ahead. One with handles is too heavy for that, as descriptors under way are few.
     pub(super) fn weight(&self) -> usize {
-        if self.parcel.luggage.is_empty() { self.parcel.records.len() } else { usize::MAX }
+        if self.parcel.luggage.is_empty() { self.parcel.size() } else { usize::MAX }
     }
 
     /// What so many elements behind the first `done` travel with.
@@ -69,7 +69,8 @@ impl Unit {
             return self.parcel.clone();
         }
         let luggage = self.parcel.luggage.share(done, elements);
-        Parcel { records: self.records_of(done, elements), luggage }
+        let freight = self.parcel.freight.share(done, elements);
+        Parcel { records: self.records_of(done, elements), luggage, freight }
     }
 
     fn records_of(&self, done: u32, elements: u32) -> Bytes {

@@ -13,7 +13,9 @@ use crate::os::{self, Rooted, background};
 use crate::process::{Fate, Join};
 use crate::task::{self, Arguments, Label, Payload, Task, TaskFn};
 use crate::wait::{block_on, within};
-use crate::wire::{DEFAULT_MAX, Failure, Fd, Luggage, Parcel, Records, failed_record, put_record};
+use crate::wire::{
+    DEFAULT_MAX, Failure, Fd, Input, Luggage, Output, Parcel, Parts, Records, failed_record, put_record,
+};
 
 /// The stack of a thread: that of a program's main thread, which a process would have.
 const STACK: usize = 8 << 20;
@@ -115,7 +117,7 @@ impl ProcessBuilder {
         let place = Place::next();
         let (task, number) = (Task::of(f), place.number);
         let label = Label { name: task.name(), id: number, max: DEFAULT_MAX, timeout: None };
-        let parcel = label.encode(&args)?;
+        let parcel = label.encode(&args, None)?;
         let name = self.name.unwrap_or_else(|| format!("Process-{}", place.path));
         let daemon = self.daemon.unwrap_or(place.daemon);
         let twin = Twin::new(place, daemon, Fate::new(name, label));
@@ -143,27 +145,30 @@ impl Job {
         twin.begin();
         let _it_waits = begun.send(());
         task::print_panics();
-        let mut out = Vec::new();
+        let mut out = Output::new(None, DEFAULT_MAX);
         let called = call(task, parcel, &mut out);
         if let Err(failure) = &called {
-            failed_record(&mut out, failure);
+            failed_record(out.bytes_mut(), failure);
         }
         let code = i32::from(called.is_err());
-        twin.fate.came(Parcel::new(out, Luggage::of(0, called.unwrap_or_default())));
+        twin.fate.came(Parcel::new(out.into_bytes(), Luggage::of(0, called.unwrap_or_default())));
         twin.end(Exit::Code(code));
     }
 }
 
+const NONE: &Parts = &Parts::new();
+
 /// Appends the result; its handles.
-fn call(task: Task, parcel: Parcel, out: &mut Vec<u8>) -> Result<Vec<Fd>, Failure> {
-    let Parcel { records, mut luggage } = parcel;
+fn call(task: Task, parcel: Parcel, out: &mut Output) -> Result<Vec<Fd>, Failure> {
+    let Parcel { records, mut luggage, .. } = parcel;
     let arguments = Records::new(&records).next().expect("they were put in one record");
     let mut handles = Vec::new();
     luggage.take(0, &mut handles);
-    put_record(out, |out| task.call(arguments.bytes, &mut handles, out))?;
+    let input = Input::new(arguments.bytes, NONE);
+    put_record(out, |out| task.call(input, &mut handles, out))?;
     if out.len() > DEFAULT_MAX {
         let size = out.len();
-        out.clear();
+        out.undo(0);
         return Err(Failure::TooLarge { size });
     }
     Ok(handles)

@@ -6,7 +6,7 @@ use super::blob::{Blob, Raw};
 use super::message::{Answer, Door, Refusal};
 use crate::error::{Error, Panic, Result};
 use crate::task::{Arguments, Payload, task_name};
-use crate::wire::{Collecting, Failure};
+use crate::wire::{Collecting, Failure, Output};
 
 /// A call: what errors name it by, and its arguments.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Call {
 
 /// Arguments as they travel; a panic of their `Serialize` is what is wrong with them.
 pub(super) fn encoded(args: &impl Arguments) -> Result<Blob, String> {
-    let (mut bytes, mut handles) = (Vec::new(), Vec::new());
+    let (mut bytes, mut handles) = (Output::plain(), Vec::new());
     let encode = AssertUnwindSafe(|| {
         let collecting = Collecting::begin();
         let encoded = args.encode(&mut bytes);
@@ -129,7 +129,7 @@ pub(super) fn encoded(args: &impl Arguments) -> Result<Blob, String> {
         std::mem::forget(payload);
         Err("its `Serialize` panicked".into())
     });
-    encoded.map(|()| Blob { bytes: Raw(bytes), handles })
+    encoded.map(|()| Blob { bytes: Raw(bytes.into_bytes()), handles })
 }
 
 fn failed(failure: Failure, task: String) -> Error {

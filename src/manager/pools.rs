@@ -12,7 +12,7 @@ use super::typed::PoolProxy;
 use crate::error::{Error, Result};
 use crate::pool::ProcessPool;
 use crate::task::{Arguments, CreateFn, Fallible};
-use crate::wire::Arriving;
+use crate::wire::{Arriving, Input};
 
 impl Manager {
     /// A pool of so many worker processes, which lives in the manager. Python: `Pool(processes)`.
@@ -142,7 +142,7 @@ where
     move |Blob { bytes, mut handles }| {
         let args = {
             let _arriving = Arriving::begin(&mut handles);
-            Args::decode(&bytes.0)?
+            Args::decode(Input::plain(&bytes.0))?
         };
         f.create(args).map(Crew::new)
     }

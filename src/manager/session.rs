@@ -20,7 +20,7 @@ use crate::channel::Connection;
 use crate::error::Error;
 use crate::os::Image;
 use crate::task::{MakerRef, MethodRef, Object, Unmade, caught, resolve_maker, resolve_method};
-use crate::wire::Failure;
+use crate::wire::{Failure, Output};
 
 /// A line as the server has it.
 pub(super) type ServerLine = Connection<Answer, Request>;
@@ -289,12 +289,12 @@ impl Session {
 
     fn call(&self, method: MethodRef, object: Object, arguments: Blob) -> Answer {
         let Blob { bytes, mut handles } = arguments;
-        let mut out = Vec::new();
+        let mut out = Output::plain();
         let called = method.call(&object, &bytes.0, &mut handles, &mut out, &|future| self.wait(future));
         // It may be the last that has it.
         let _panicked = caught(|| drop(object));
         match (called, MADE.take()) {
-            (Ok(()), None) => Answer::Value(Blob { bytes: Raw(out), handles }),
+            (Ok(()), None) => Answer::Value(Blob { bytes: Raw(out.into_bytes()), handles }),
             (Ok(()), Some((object, kind))) => self.lent(self.server.add(object, part_of(kind))),
             (Err(failure), _) => Answer::Failed(failure),
         }

@@ -84,13 +84,13 @@ impl<R: Payload> Request<R> {
         let wishes = Wishes::new(engine.terms());
         let (name, id, max) = (task.name(), engine.fresh_id(), engine.max_frame());
         let label = Label { name, id, max, timeout: wishes.terms.timeout };
-        let parcel = label.encode(args);
+        let parcel = label.encode(args, engine.store());
         Self { task, parcel, permit: None, label, wishes, start_by: None, value: PhantomData }
     }
 
     /// How many bytes its arguments take.
     fn size(&self) -> usize {
-        self.parcel.as_ref().map_or(0, |parcel| parcel.records.len())
+        self.parcel.as_ref().map_or(0, Parcel::size)
     }
 
     /// From now on it waits, be it for a place in the queue or for a worker.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::front::Pool;
 use super::kind::{Kind, Processes};
-use crate::backend::{Backend, Home, Origin, Profile, Spawn, Threads};
+use crate::backend::{Backend, Home, Origin, Profile, Spawn, Stores, Threads};
 use crate::dispatch::{Engine, EngineConfig, Limits, Rules, Terms};
 use crate::error::{Error, Result};
 use crate::os;
@@ -59,6 +59,7 @@ pub struct Builder<K: Kind> {
     pub(super) rules: Rules,
     pub(super) start_timeout: Duration,
     pub(super) max_memory: Option<u64>,
+    pub(super) shared_payloads: Option<bool>,
     capture_stderr: bool,
     #[cfg(feature = "sandbox")]
     sandbox: Option<crate::wire::Sandbox>,
@@ -86,6 +87,7 @@ impl<K: Kind> Builder<K> {
             rules: Rules::default(),
             start_timeout: DEFAULT_START_TIMEOUT,
             max_memory: None,
+            shared_payloads: None,
             capture_stderr: true,
             #[cfg(feature = "sandbox")]
             sandbox: None,
@@ -345,7 +347,17 @@ impl<K: Kind> Builder<K> {
         Ok(())
     }
 
+    /// Workers in a sandbox are kept apart unless somebody says otherwise.
+    fn shares_payloads(&self) -> bool {
+        #[cfg(feature = "sandbox")]
+        let is_free = self.sandbox.is_none();
+        #[cfg(not(feature = "sandbox"))]
+        let is_free = true;
+        self.shared_payloads.unwrap_or(is_free)
+    }
+
     fn profile(self) -> Result<Profile> {
+        let stores = (!K::ARE_THREADS && self.shares_payloads()).then(Stores::default);
         let name = self.name.unwrap_or_else(program_name);
         let configure = Configure {
             duty: Duty::PoolWorker,
@@ -366,7 +378,7 @@ impl<K: Kind> Builder<K> {
         let setup = self.setup.transpose()?;
         let preload = self.preload.transpose()?.map(|preload| (preload, self.on_error));
         let Self { env, current_dir, capture_stderr, start_timeout, .. } = self;
-        Ok(Profile { configure, setup, preload, env, current_dir, capture_stderr, start_timeout })
+        Ok(Profile { configure, setup, preload, env, current_dir, capture_stderr, start_timeout, stores })
     }
 }
 

@@ -128,6 +128,31 @@ impl<K: Kind> Builder<K> {
         self.start_timeout = limit;
         self
     }
+
+    /// Whether arguments and results of 128 KiB and more go through shared memory, which is several times as fast as a pipe.
+    ///
+    /// That memory is the pool's: it is used again for later calls, and given back when it was not needed for a second or two. Where it cannot be had, or there is not
+    /// enough of it, values go over the pipes all the same. Each worker can read the large arguments of all calls of its pool, but write to none; the results of a worker are
+    /// between it and the pool. With `false` all values go over the pipes, and no worker can read what is meant for another.
+    ///
+    /// Default: `true`, but `false` for workers in a sandbox. On threads nothing of that kind is needed, and it has no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::ProcessPool;
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let pool = ProcessPool::builder().workers(1).shared_payloads(false).build()?;
+    /// let sorted = pool.apply(|mut numbers: Vec<u32>| { numbers.sort(); numbers }, (vec![3; 100_000],)).await?;
+    /// assert_eq!(sorted.len(), 100_000);
+    /// # pool.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    pub fn shared_payloads(mut self, shared: bool) -> Self {
+        self.shared_payloads = Some(shared);
+        self
+    }
 }
 
 /// Limits that only processes have.

@@ -18,7 +18,7 @@ use super::kind::Kind;
 use super::outcome::Results;
 use crate::error::{Error, Result};
 use crate::task::{Arguments, Label, Payload, Task, TaskFn, caught};
-use crate::wire::{Arriving, Collecting, Fd, Record, encode};
+use crate::wire::{self, Arriving, Collecting, Fd, Output, Parts, Record, encode};
 
 /// A value's bytes with its handles, as they go between any processes.
 #[derive(Debug, Default)]
@@ -30,17 +30,20 @@ pub(crate) struct Encoded {
 /// The arguments of one element, or why there are none.
 pub(crate) type Element = Result<Encoded, String>;
 
+/// Opens a result, and writes it anew.
+type Open = fn(&Label, Record<'_>, &mut Vec<Fd>, &Parts) -> Result<Encoded>;
+
 /// A task, and how its arguments and its results are read and written.
 #[derive(Clone, Copy)]
 pub(crate) struct Recoded {
     task: Task,
-    arguments: fn(&Encoded, &mut Vec<u8>) -> Result<(), String>,
-    result: fn(&Label, Record<'_>, &mut Vec<Fd>) -> Result<Encoded>,
+    arguments: fn(&Encoded, &mut Output) -> Result<(), String>,
+    result: Open,
 }
 
 struct Input {
     element: Element,
-    write: fn(&Encoded, &mut Vec<u8>) -> Result<(), String>,
+    write: fn(&Encoded, &mut Output) -> Result<(), String>,
 }
 
 /// What stands before the reason why arguments cannot be read, since whoever feeds a map says only why they cannot be written.
@@ -49,7 +52,7 @@ const UNREADABLE: &str = "they cannot be decoded: ";
 /// Results as they come: in the order of the input, unless it is [unordered](Self::unordered). Dropping it cancels what has not started.
 pub(crate) struct EncodedMap {
     flow: Flow,
-    open: fn(&Label, Record<'_>, &mut Vec<Fd>) -> Result<Encoded>,
+    open: Open,
     current: Option<Results>,
     fails_fast: bool,
     finished: bool,
@@ -84,18 +87,23 @@ impl Recoded {
     }
 }
 
-fn write_again<Args: Arguments>(encoded: &Encoded, out: &mut Vec<u8>) -> Result<(), String> {
+fn write_again<Args: Arguments>(encoded: &Encoded, out: &mut Output) -> Result<(), String> {
     let read = caught(|| {
         let mut handles = encoded.handles.clone();
         let _arriving = Arriving::begin(&mut handles);
-        Args::decode(&encoded.bytes)
+        Args::decode(wire::Input::plain(&encoded.bytes))
     });
     let read = read.unwrap_or_else(|panic| Err(format!("it panicked: {}", panic.message)));
     read.map_err(|cause| format!("{UNREADABLE}{cause}"))?.encode(out)
 }
 
-fn open_and_write<R: Payload>(label: &Label, record: Record<'_>, handles: &mut Vec<Fd>) -> Result<Encoded> {
-    let value: R = label.value_with(record.failed, record.bytes, handles)?;
+fn open_and_write<R: Payload>(
+    label: &Label,
+    record: Record<'_>,
+    handles: &mut Vec<Fd>,
+    parts: &Parts,
+) -> Result<Encoded> {
+    let value: R = label.value_with(record, handles, parts)?;
     let mut written = Encoded::default();
     let writing = caught(|| {
         let collecting = Collecting::begin();
@@ -150,7 +158,7 @@ impl EncodedMap {
         loop {
             let (label, open) = (self.flow.label(), self.open);
             let next = |results: &mut Results| {
-                results.next_as(label, |record, handles| open(label, record, handles))
+                results.next_as(label, |record, handles, parts| open(label, record, handles, parts))
             };
             if let Some(result) = self.current.as_mut().and_then(next) {
                 self.flow.handed_out(1);
@@ -204,11 +212,11 @@ impl fmt::Debug for EncodedMap {
 }
 
 impl Arguments for Input {
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&self, out: &mut Output) -> Result<(), String> {
         (self.write)(self.element.as_ref().map_err(Clone::clone)?, out)
     }
 
-    fn decode(_: &[u8]) -> Result<Self, String> {
+    fn decode(_: wire::Input<'_>) -> Result<Self, String> {
         Err("its bytes are for a task that has other types".into())
     }
 }

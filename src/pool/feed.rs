@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
 
 use crate::error::{Error, Panic};
 use crate::task::{Arguments, Label, panic_text};
-use crate::wire::{Collecting, Fd, Luggage, MOST_HANDLES, put_record};
+use crate::wire::{Collecting, Fd, Freight, Luggage, MOST_HANDLES, Output, Parcel, Store, put_record};
 
 /// How much to read at once.
 #[derive(Debug, Clone, Copy)]
@@ -18,10 +19,9 @@ pub(super) struct Portion {
 }
 
 /// Elements that were read and encoded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Chunk {
-    pub(super) records: Vec<u8>,
-    pub(super) luggage: Luggage,
+    pub(super) parcel: Parcel,
     pub(super) elements: u32,
     /// The element behind them, which could not be encoded, or why nothing more comes.
     pub(super) failed: Option<Error>,
@@ -29,18 +29,30 @@ pub(super) struct Chunk {
     pub(super) ended: bool,
 }
 
-impl Chunk {
-    /// It has as many handles as one value may have, and leaves the next ones to the next chunk.
-    #[inline]
-    fn is_laden(&self) -> bool {
-        !self.luggage.is_empty() && self.luggage.len() >= MOST_HANDLES.into()
-    }
+/// A chunk that is being filled.
+struct Filling<'l> {
+    label: &'l Label,
+    records: Output,
+    luggage: Luggage,
+    freight: Freight,
+    /// Bytes in its blocks.
+    stowed: usize,
+    elements: u32,
+    /// Those of the element that is being encoded.
+    handles: Vec<Fd>,
+}
+
+/// For what elements are encoded, and where large ones of them go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lading<'f> {
+    pub(super) label: &'f Label,
+    pub(super) store: Option<&'f Arc<Store>>,
 }
 
 /// A source of elements, whatever their type.
 pub(super) trait Feed: Send {
     /// Reads the next elements. Pending only if there is not a single one yet.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>, portion: Portion, label: &Label) -> Poll<Chunk>;
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, portion: Portion, lading: Lading<'_>) -> Poll<Chunk>;
 
     /// How many elements are left, if that is known.
     fn remaining(&self) -> Option<usize>;
@@ -57,8 +69,8 @@ where
     I: Iterator + Send,
     I::Item: Arguments,
 {
-    fn poll_chunk(&mut self, _cx: &mut Context<'_>, portion: Portion, label: &Label) -> Poll<Chunk> {
-        Poll::Ready(fill(portion, label, || Poll::Ready(self.0.next())))
+    fn poll_chunk(&mut self, _cx: &mut Context<'_>, portion: Portion, lading: Lading<'_>) -> Poll<Chunk> {
+        Poll::Ready(fill(portion, lading, || Poll::Ready(self.0.next())))
     }
 
     fn remaining(&self) -> Option<usize> {
@@ -74,8 +86,8 @@ where
     S: Stream + Send,
     S::Item: Arguments,
 {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>, portion: Portion, label: &Label) -> Poll<Chunk> {
-        let chunk = fill(portion, label, || self.0.as_mut().poll_next(cx));
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, portion: Portion, lading: Lading<'_>) -> Poll<Chunk> {
+        let chunk = fill(portion, lading, || self.0.as_mut().poll_next(cx));
         // What has come is sent at once; it does not wait for the chunk to fill.
         let nothing = chunk.elements == 0 && chunk.failed.is_none() && !chunk.ended;
         if nothing { Poll::Pending } else { Poll::Ready(chunk) }
@@ -86,63 +98,95 @@ where
     }
 }
 
-fn fill<A: Arguments>(portion: Portion, label: &Label, mut next: impl FnMut() -> Poll<Option<A>>) -> Chunk {
-    let mut chunk = Chunk::default();
+fn fill<A: Arguments>(
+    portion: Portion,
+    lading: Lading<'_>,
+    mut next: impl FnMut() -> Poll<Option<A>>,
+) -> Chunk {
+    let mut filling = Filling::new(lading);
+    let (mut failed, mut ended) = (None, false);
     let mut reading = true;
     let mut whole = 0;
-    let mut handles = Vec::new();
     let filled = catch_unwind(AssertUnwindSafe(|| {
-        while chunk.elements < portion.elements && chunk.records.len() < portion.bytes {
+        while filling.elements < portion.elements && filling.size() < portion.bytes {
             reading = true;
             let Poll::Ready(item) = next() else { return };
             let Some(args) = item else {
-                chunk.ended = true;
+                ended = true;
                 return;
             };
             reading = false;
-            match append(&mut chunk.records, &mut handles, &args, label) {
-                Ok(()) => chunk.luggage.add(chunk.elements, &mut handles),
-                Err(error) => {
-                    chunk.failed = Some(error);
-                    return;
-                }
+            if let Err(error) = filling.add(&args) {
+                failed = Some(error);
+                return;
             }
-            chunk.elements += 1;
-            whole = chunk.records.len();
-            if chunk.is_laden() {
+            whole = filling.records.len();
+            if filling.is_laden() {
                 return;
             }
         }
     }));
-    // A `Serialize` that panics leaves half a record.
-    chunk.records.truncate(whole);
     if let Err(payload) = filled {
-        chunk.ended = reading;
-        chunk.failed = Some(if reading {
+        let label = lading.label;
+        ended = reading;
+        failed = Some(if reading {
             Error::Input(Panic::new(&label.task(), panic_text(&*payload)))
         } else {
             label.encode_error("its `Serialize` panicked".into())
         });
         std::mem::forget(payload);
     }
-    chunk
+    // A `Serialize` that panics leaves half a record.
+    filling.records.undo(whole);
+    let Filling { records, luggage, freight, elements, .. } = filling;
+    let parcel = Parcel { records: records.into_bytes().into(), luggage, freight };
+    Chunk { parcel, elements, failed, ended }
 }
 
-/// Appends one element, and gives its handles.
-fn append(
-    records: &mut Vec<u8>,
-    handles: &mut Vec<Fd>,
-    args: &impl Arguments,
-    label: &Label,
-) -> Result<(), Error> {
-    let start = records.len();
-    let collecting = Collecting::begin();
-    let encoded = put_record(records, |out| args.encode(out));
-    collecting.end(handles);
-    encoded.map_err(|cause| label.encode_error(cause))?;
-    let size = records.len() - start;
-    if size > label.max {
-        return Err(Error::TooLarge { what: "the arguments", task: label.task(), size, max: label.max });
+impl<'l> Filling<'l> {
+    fn new(lading: Lading<'l>) -> Self {
+        let Lading { label, store } = lading;
+        Self {
+            label,
+            records: Output::new(store.cloned(), label.max),
+            luggage: Luggage::default(),
+            freight: Freight::default(),
+            stowed: 0,
+            elements: 0,
+            handles: Vec::new(),
+        }
     }
-    Ok(())
+
+    /// Bytes of its elements so far.
+    #[inline]
+    fn size(&self) -> usize {
+        self.records.len() + self.stowed
+    }
+
+    /// It has as many handles as one value may have, and leaves the next ones to the next chunk.
+    #[inline]
+    fn is_laden(&self) -> bool {
+        !self.luggage.is_empty() && self.luggage.len() >= MOST_HANDLES.into()
+    }
+
+    /// Appends one element.
+    fn add(&mut self, args: &impl Arguments) -> Result<(), Error> {
+        let start = self.records.len();
+        let collecting = Collecting::begin();
+        let encoded = put_record(&mut self.records, |out| args.encode(out));
+        collecting.end(&mut self.handles);
+        encoded.map_err(|cause| self.label.encode_error(cause))?;
+        let (elsewhere, max) = (self.records.elsewhere(), self.label.max);
+        let size = self.records.len() - start + elsewhere;
+        if size > max {
+            return Err(Error::TooLarge { what: "the arguments", task: self.label.task(), size, max });
+        }
+        self.luggage.add(self.elements, &mut self.handles);
+        if elsewhere > 0 {
+            self.freight.add(self.elements, &mut self.records.take_parts());
+            self.stowed += elsewhere;
+        }
+        self.elements += 1;
+        Ok(())
+    }
 }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Chunk, Feed, Portion};
+use super::feed::{Chunk, Feed, Lading, Portion};
 use super::outcome::Results;
 use super::pace::{CHUNK_BYTES, MOST_AHEAD, Options, Pace};
 use super::window::{ChunkSink, Hub, Window};
@@ -24,7 +24,6 @@ use super::wishes::Wishes;
 use crate::dispatch::{Engine, Hold, LaneId, Piece, Unit};
 use crate::error::{Error, Result};
 use crate::task::{Label, Task};
-use crate::wire::Parcel;
 
 pub(super) struct Flow {
     engine: Arc<Engine>,
@@ -168,7 +167,8 @@ impl Flow {
         }
         while !self.ended && self.has_room() {
             let portion = self.portion();
-            let Poll::Ready(chunk) = self.feed.poll_chunk(cx, portion, &self.label) else { break };
+            let lading = Lading { label: &self.label, store: self.engine.store() };
+            let Poll::Ready(chunk) = self.feed.poll_chunk(cx, portion, lading) else { break };
             if let Err(error) = self.submit(chunk) {
                 self.fail(error);
             }
@@ -286,7 +286,7 @@ impl Flow {
     }
 
     fn submit(&mut self, chunk: Chunk) -> Result<()> {
-        let Chunk { records, luggage, elements, failed, ended } = chunk;
+        let Chunk { parcel, elements, failed, ended } = chunk;
         self.ended = ended;
         let is_held = self.hold.is_some();
         if elements > 0 {
@@ -294,7 +294,6 @@ impl Flow {
             let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number: self.next_number });
             let (task, id, permit) = (self.task, self.label.id, Mutex::default());
             let (terms, start_by) = (self.wishes.terms, self.wishes.start_by());
-            let parcel = Parcel::new(records, luggage);
             let unit = Unit { task, id, parcel, elements, terms, start_by, sink, permit };
             let ticket = self.engine.submit(unit, self.lane, is_held)?;
             self.push(Window::new(Some(ticket), elements));

@@ -3,7 +3,7 @@
 use crate::dispatch::{Piece, Pieces};
 use crate::error::{Error, Result};
 use crate::task::{Label, Payload};
-use crate::wire::{Arriving, Fd, Parcel, Record, Records};
+use crate::wire::{Arriving, Fd, Parcel, Parts, Record, Records};
 
 /// The value of a single call.
 pub(super) fn single<R: Payload>(label: &Label, piece: Piece) -> Result<R> {
@@ -56,52 +56,54 @@ impl Results {
     /// The next element's result; nothing when all were taken. A worker that sent fewer records than it said is
     /// not believed: the missing ones are errors.
     pub(super) fn next<R: Payload>(&mut self, label: &Label) -> Option<Result<R>> {
-        self.next_as(label, |record, handles| label.value_with(record.failed, record.bytes, handles))
+        self.next_as(label, |record, handles, parts| label.value_with(record, handles, parts))
     }
 
     /// As `next`, of a result that is opened in another way.
     pub(super) fn next_as<T>(
         &mut self,
         label: &Label,
-        open: impl FnOnce(Record<'_>, &mut Vec<Fd>) -> Result<T>,
+        open: impl FnOnce(Record<'_>, &mut Vec<Fd>, &Parts) -> Result<T>,
     ) -> Option<Result<T>> {
         self.left = self.left.checked_sub(1)?;
-        let Parcel { records, luggage } = match &mut self.state {
+        let Parcel { records, luggage, freight } = match &mut self.state {
             State::Failed(error) => return Some(Err(error.clone())),
             State::Records(parcel) => parcel,
         };
         let mut handles = Vec::new();
         luggage.take(self.taken, &mut handles);
+        let parts = freight.take(self.taken);
         self.taken += 1;
         let mut reader = Records::new(records);
         let Some(record) = reader.next() else {
             return Some(Err(label.broken("the worker sent too few results".into())));
         };
-        let value = open(record, &mut handles);
+        let value = open(record, &mut handles, &parts);
         *records = records.slice_ref(reader.rest());
         Some(value)
     }
 
     /// Appends all results that are left, up to the first error.
     pub(super) fn collect_into<R: Payload>(self, label: &Label, values: &mut Vec<R>) -> Result<()> {
-        let State::Records(Parcel { records, mut luggage }) = self.state else {
+        let State::Records(mut parcel) = self.state else {
             return match self.state {
                 State::Failed(error) if self.left > 0 => Err(error),
                 _ => Ok(()),
             };
         };
-        let mut reader = Records::new(&records);
+        let is_plain = parcel.is_plain();
+        let mut reader = Records::new(&parcel.records);
         let mut handles = Vec::new();
         // Once for all that have none.
         let _none = Arriving::begin(&mut handles);
         let mut next = || reader.next().ok_or_else(|| label.broken("the worker sent too few results".into()));
-        if luggage.is_empty() {
+        if is_plain {
             return label.values(self.left, next, values);
         }
         for element in self.taken..self.taken + self.left {
             let record = next()?;
-            luggage.take(element, &mut handles);
-            values.push(label.value_with(record.failed, record.bytes, &mut handles)?);
+            parcel.luggage.take(element, &mut handles);
+            values.push(label.value_with(record, &mut handles, &parcel.freight.take(element))?);
         }
         Ok(())
     }

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::os;
 use crate::task::{Arguments, Label, Payload, Task, TaskFn, call_once};
 use crate::wire::{
-    Configure, DEFAULT_MAX, Duty, Failure, Fd, Identity, LARGEST_MAX, Parcel, Records, StartMethod,
+    Configure, DEFAULT_MAX, Duty, Failure, Fd, Identity, Input, LARGEST_MAX, Output, Parcel, Parts, Records,
+    StartMethod,
 };
 use crate::worker::{
     SMALLEST_STACK, depth, may_start_processes, not_too_deep, ourselves, program_name, start_method,
@@ -106,7 +107,7 @@ impl ProcessBuilder {
         let number = next_number();
         let task = Task::of(f);
         let label = Label { name: task.name(), id: number, max: self.max_frame, timeout: None };
-        let parcel = label.encode(&args)?;
+        let parcel = label.encode(&args, None)?;
         // A copy of this process would have them too, and never let go of their handles.
         drop(args);
         if !task.is_native() {
@@ -181,11 +182,12 @@ impl ProcessBuilder {
     fn start(self, number: u64, label: Label, call: Call) -> Result<(Arc<Life>, super::stdio::Pipes)> {
         let method = self.start_method.unwrap_or_else(start_method);
         if method == StartMethod::Fork {
-            let Call { task, parcel: Parcel { records, mut luggage }, .. } = call;
+            let Call { task, parcel: Parcel { records, mut luggage, .. }, .. } = call;
             let arguments = move || Records::new(&records).next().map(|record| record.bytes.to_vec());
-            let job = move |handles: &mut Vec<Fd>, out: &mut Vec<u8>| {
+            let job = move |handles: &mut Vec<Fd>, out: &mut Output| {
                 luggage.take(0, handles);
-                task.call(&arguments().expect("it is one record"), handles, out)
+                let record = arguments().expect("it is one record");
+                task.call(Input::new(&record, &Parts::new()), handles, out)
             };
             return self.fork_off(number, label, job);
         }
@@ -217,7 +219,7 @@ impl ProcessBuilder {
         self,
         number: u64,
         label: Label,
-        job: impl FnOnce(&mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>,
+        job: impl FnOnce(&mut Vec<Fd>, &mut Output) -> Result<(), Failure>,
     ) -> Result<(Arc<Life>, super::stdio::Pipes)> {
         let identity = self.identity(number);
         let (name, daemon) = (identity.name.clone(), identity.daemon);
@@ -270,6 +272,8 @@ impl ProcessBuilder {
                 current_dir,
                 capture_stderr: false,
                 start_timeout,
+                // It may outlive us, and takes all that it needs from its pipe.
+                stores: None,
             },
             streams,
         )

@@ -112,14 +112,16 @@ impl Fate {
         self.not_closed()?;
         let outcome = std::mem::replace(&mut self.lock().outcome, Outcome::Taken);
         match outcome {
-            Outcome::Came(Parcel { records, mut luggage }) => match Records::new(&records).next() {
-                Some(record) => {
-                    let mut handles = Vec::new();
-                    luggage.take(0, &mut handles);
-                    self.label.value_with(record.failed, record.bytes, &mut handles)
+            Outcome::Came(Parcel { records, mut luggage, mut freight }) => {
+                match Records::new(&records).next() {
+                    Some(record) => {
+                        let mut handles = Vec::new();
+                        luggage.take(0, &mut handles);
+                        self.label.value_with(record, &mut handles, &freight.take(0))
+                    }
+                    None => Err(self.label.broken("there is no result".into())),
                 }
-                None => Err(self.label.broken("there is no result".into())),
-            },
+            }
             Outcome::Failed(error) => Err(error),
             Outcome::Taken | Outcome::Pending => Err(Error::Taken { task: self.task() }),
         }

@@ -1,7 +1,7 @@
 //! Functions of 0 to 8 arguments as tasks, and the tuples of their arguments.
 
 use super::outcome::{Outcome, Payload};
-use crate::wire::{Budget, encode, take};
+use crate::wire::{Input, Output};
 
 /// The arguments of a task: a tuple of 0 to 8 values.
 ///
@@ -18,10 +18,10 @@ use crate::wire::{Budget, encode, take};
 /// ```
 pub trait Arguments: Send + 'static {
     #[doc(hidden)]
-    fn encode(&self, out: &mut Vec<u8>) -> Result<(), String>;
+    fn encode(&self, out: &mut Output) -> Result<(), String>;
 
     #[doc(hidden)]
-    fn decode(input: &[u8]) -> Result<Self, String>
+    fn decode(input: Input<'_>) -> Result<Self, String>
     where
         Self: Sized;
 }
@@ -70,17 +70,16 @@ macro_rules! arity {
     ($($name:ident $value:ident)*) => {
         impl<$($name: Payload),*> Arguments for ($($name,)*) {
             #[inline]
-            fn encode(&self, out: &mut Vec<u8>) -> Result<(), String> {
+            fn encode(&self, out: &mut Output) -> Result<(), String> {
                 let ($($value,)*) = self;
-                $(encode($value, out)?;)*
+                $(out.put($value)?;)*
                 Ok(())
             }
 
             #[inline]
-            fn decode(mut input: &[u8]) -> Result<Self, String> {
-                let mut budget = Budget::for_len(input.len());
-                let args = ($(take::<$name>(&mut input, &mut budget)?,)*);
-                nothing_trails(input)?;
+            fn decode(mut input: Input<'_>) -> Result<Self, String> {
+                let args = ($(input.take::<$name>()?,)*);
+                input.end(ARGUMENTS)?;
                 Ok(args)
             }
         }
@@ -101,12 +100,12 @@ macro_rules! arity {
 }
 
 impl Arguments for () {
-    fn encode(&self, _out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&self, _out: &mut Output) -> Result<(), String> {
         Ok(())
     }
 
-    fn decode(input: &[u8]) -> Result<Self, String> {
-        nothing_trails(input)
+    fn decode(input: Input<'_>) -> Result<Self, String> {
+        input.end(ARGUMENTS)
     }
 }
 
@@ -122,10 +121,7 @@ where
     }
 }
 
-#[inline]
-fn nothing_trails(input: &[u8]) -> Result<(), String> {
-    if input.is_empty() { Ok(()) } else { Err(format!("{} bytes trail behind the arguments", input.len())) }
-}
+const ARGUMENTS: &str = "the arguments";
 
 arity!(A a);
 arity!(A a B b);

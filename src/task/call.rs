@@ -8,10 +8,14 @@ use super::entry::conjure;
 use super::outcome::Payload;
 use super::panics::{Caught, caught};
 use crate::os;
-use crate::wire::{Arriving, Collecting, Failure, Fd, encode};
+use crate::wire::{Arriving, Collecting, Failure, Fd, Input, Output};
 
 /// Runs the task `F` on encoded arguments, and appends its encoded result. The handles of the arguments are exchanged for those of the result.
-pub(super) fn call<F, Args, M>(input: &[u8], handles: &mut Vec<Fd>, out: &mut Vec<u8>) -> Result<(), Failure>
+pub(super) fn call<F, Args, M>(
+    input: Input<'_>,
+    handles: &mut Vec<Fd>,
+    out: &mut Output,
+) -> Result<(), Failure>
 where
     F: TaskFn<Args, M>,
     Args: Arguments,
@@ -32,7 +36,7 @@ where
         let value = value.insert(conjure::<F>().invoke(args));
         step.set(Step::Encode);
         let collecting = Collecting::begin();
-        failure = encode(value, out).err().map(Failure::Encode);
+        failure = out.put(value).err().map(Failure::Encode);
         collecting.end(handles);
     });
     let dropped = if needs_drop::<F::Value>() { caught(|| drop(value)) } else { Ok(()) };
@@ -49,7 +53,7 @@ where
 pub(crate) fn call_once<R: Payload>(
     f: impl FnOnce() -> R,
     handles: &mut Vec<Fd>,
-    out: &mut Vec<u8>,
+    out: &mut Output,
 ) -> Result<(), Failure> {
     let step = Cell::new(Step::Run);
     let mut value = None;
@@ -57,7 +61,7 @@ pub(crate) fn call_once<R: Payload>(
         let value = value.insert(f());
         step.set(Step::Encode);
         let collecting = Collecting::begin();
-        let encoded = encode(value, out).map_err(Failure::Encode);
+        let encoded = out.put(value).map_err(Failure::Encode);
         collecting.end(handles);
         encoded
     });

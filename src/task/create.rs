@@ -9,7 +9,7 @@ use super::held::{Held, Object};
 use super::initializer::Fallible;
 use super::outcome::{Payload, Plain};
 use super::panics::caught;
-use crate::wire::{Arriving, Failure, Fd};
+use crate::wire::{Arriving, Failure, Fd, Input};
 
 /// Decodes the arguments, calls the function, keeps its value.
 pub(super) type Make = fn(&[u8], &mut Vec<Fd>) -> Result<Object, Unmade>;
@@ -105,7 +105,7 @@ where
 pub(super) fn decoded<Args: Arguments>(input: &[u8], handles: &mut Vec<Fd>) -> Result<Args, Failure> {
     let decoding = caught(|| {
         let _arriving = Arriving::begin(handles);
-        Args::decode(input)
+        Args::decode(Input::plain(input))
     });
     match decoding {
         Ok(decoded) => decoded.map_err(Failure::Decode),

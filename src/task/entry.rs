@@ -21,7 +21,7 @@ use super::initializer::{InitFn, Prepare};
 use super::method::{Invoke, Method, invoke};
 use super::stretch::{Odd, Stretch, stretch};
 use crate::os::Image;
-use crate::wire::{Failure, Fd, Initializer};
+use crate::wire::{Failure, Fd, Initializer, Input, Output};
 
 /// Random words that stand at the head of each descriptor and, with certainty, nowhere else in read-only memory.
 const MAGIC: [u64; 4] =
@@ -33,7 +33,7 @@ const MAGIC_HASH: u64 = 0xe214_1d0b_242b_180c;
 /// Offsets are counted from here.
 static ANCHOR: u8 = 0;
 
-type One = fn(&[u8], &mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>;
+type One = fn(Input<'_>, &mut Vec<Fd>, &mut Output) -> Result<(), Failure>;
 type Many = fn(&mut Stretch<'_, '_>) -> Option<Odd>;
 
 /// How a task is called: on one element, and on many at a stretch.
@@ -164,7 +164,12 @@ impl Task {
 
     /// Runs the function on encoded arguments, and appends its encoded result. The handles of the arguments are exchanged for those of
     /// the result; if it fails, whatever is left of them is of no use.
-    pub(crate) fn call(self, input: &[u8], handles: &mut Vec<Fd>, out: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(crate) fn call(
+        self,
+        input: Input<'_>,
+        handles: &mut Vec<Fd>,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
         (self.0.call.one)(input, handles, out)
     }
 
@@ -249,7 +254,7 @@ impl MethodRef {
         object: &Object,
         input: &[u8],
         handles: &mut Vec<Fd>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
         wait: Wait<'_>,
     ) -> Result<(), Failure> {
         (self.0.call)(object, input, handles, out, wait)
@@ -352,7 +357,7 @@ mod tests {
         ANCHOR, Call, Entry, MAGIC, MakerRef, MethodRef, Task, resolve, resolve_initializer, resolve_maker,
         resolve_method,
     };
-    use crate::wire::{Initializer, decode, encode};
+    use crate::wire::{Initializer, Input, Output, decode};
 
     fn add(a: u32, b: u32) -> u32 {
         a + b
@@ -362,11 +367,11 @@ mod tests {
     fn a_task_is_found_by_its_reference_and_can_be_called() {
         let (offset, fingerprint) = Task::of(add).reference();
         let task = resolve(offset, fingerprint).expect("it is ours");
-        let mut input = Vec::new();
-        encode(&2_u32, &mut input).and_then(|()| encode(&3_u32, &mut input)).expect("plain data");
-        let mut out = Vec::new();
-        task.call(&input, &mut Vec::new(), &mut out).expect("it adds");
-        assert_eq!(decode::<u32>(&out), Ok(5));
+        let mut input = Output::plain();
+        input.put(&2_u32).and_then(|()| input.put(&3_u32)).expect("plain data");
+        let mut out = Output::plain();
+        task.call(Input::plain(input.bytes()), &mut Vec::new(), &mut out).expect("it adds");
+        assert_eq!(decode::<u32>(out.bytes()), Ok(5));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::arity::Arguments;
 use super::entry::{InitializerRef, conjure};
 use super::outcome::{Payload, Plain};
 use super::panics::caught;
-use crate::wire::Collecting;
+use crate::wire::{Collecting, Input, Output};
 
 /// What an initializer returned, kept by its worker.
 pub(crate) type State = Arc<dyn Any + Send + Sync>;
@@ -92,7 +92,7 @@ arity!(A a B b C c D d E e F f G g);
 arity!(A a B b C c D d E e F f G g H h);
 
 pub(super) fn prepare<F: InitFn<Args, M>, Args: Arguments, M>(input: &[u8]) -> Result<State, String> {
-    let run = || Ok(Arc::new(conjure::<F>().prepare(Args::decode(input)?)?) as State);
+    let run = || Ok(Arc::new(conjure::<F>().prepare(Args::decode(Input::plain(input))?)?) as State);
     match caught(run) {
         Ok(prepared) => prepared,
         Err(panic) => Err(format!("it panicked at {}: {}", panic.location, panic.message)),
@@ -108,10 +108,10 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new<F: InitFn<Args, M>, Args: Arguments, M>(f: F, args: &Args) -> Result<Self, String> {
-        let mut arguments = Vec::new();
+        let mut arguments = Output::plain();
         let nothing = Collecting::nothing();
         args.encode(&mut arguments)?;
         drop(nothing);
-        Ok(Self { function: InitializerRef::of(f), arguments: arguments.into() })
+        Ok(Self { function: InitializerRef::of(f), arguments: arguments.into_bytes().into() })
     }
 }

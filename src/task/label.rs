@@ -2,12 +2,18 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::arity::Arguments;
 use super::outcome::Payload;
 use crate::error::{Error, Limit, Panic, Result};
-use crate::wire::{Arriving, Collecting, Failure, Fd, Luggage, Parcel, Record, decode, put_record};
+use crate::wire::{
+    Arriving, Collecting, Failure, Fd, Freight, Input, Luggage, Output, Parcel, Parts, Record, Store, decode,
+    put_record,
+};
+
+const NONE: &Parts = &Parts::new();
 
 /// What errors call a task by, and how large its results may be.
 #[derive(Debug, Clone)]
@@ -28,9 +34,9 @@ impl Label {
         Error::Encode { what: "the arguments", task: self.task(), cause }
     }
 
-    /// The arguments as the one record of a payload.
-    pub(crate) fn encode(&self, args: &impl Arguments) -> Result<Parcel> {
-        let mut record = Vec::new();
+    /// The arguments as the one record of a payload; large ones in blocks of this store.
+    pub(crate) fn encode(&self, args: &impl Arguments, store: Option<&Arc<Store>>) -> Result<Parcel> {
+        let mut record = Output::new(store.cloned(), self.max);
         let mut handles = Vec::new();
         let encode = AssertUnwindSafe(|| {
             let collecting = Collecting::begin();
@@ -39,9 +45,12 @@ impl Label {
             encoded
         });
         match catch_unwind(encode) {
-            Ok(Ok(())) if record.len() <= self.max => Ok(Parcel::new(record, Luggage::of(0, handles))),
+            Ok(Ok(())) if record.len() + record.elsewhere() <= self.max => {
+                let (luggage, freight) = (Luggage::of(0, handles), Freight::of(0, record.take_parts()));
+                Ok(Parcel { records: record.into_bytes().into(), luggage, freight })
+            }
             Ok(Ok(())) => {
-                let (task, size) = (self.task(), record.len());
+                let (task, size) = (self.task(), record.len() + record.elsewhere());
                 Err(Error::TooLarge { what: "the arguments", task, size, max: self.max })
             }
             Ok(Err(cause)) => Err(self.encode_error(cause)),
@@ -73,15 +82,15 @@ impl Label {
         Error::Decode { what: "the result", task: self.task(), cause }
     }
 
-    /// One element's value, for which these handles have come.
+    /// One element's value, for which these handles and blocks have come.
     pub(crate) fn value_with<R: Payload>(
         &self,
-        failed: bool,
-        bytes: &[u8],
+        record: Record<'_>,
         handles: &mut Vec<Fd>,
+        parts: &Parts,
     ) -> Result<R> {
         let _arriving = Arriving::begin(handles);
-        self.value(failed, bytes)
+        self.value_of(record.failed, record.bytes, parts)
     }
 
     /// The values of so many elements without handles, up to the first error. One net catches the panics of all.
@@ -97,7 +106,8 @@ impl Label {
                 if record.failed {
                     return self.value::<R>(true, record.bytes).map(drop);
                 }
-                values.push(decode(record.bytes).map_err(|cause| self.broken(cause))?);
+                let value = Input::new(record.bytes, NONE).only();
+                values.push(value.map_err(|cause| self.broken(cause))?);
             }
             Ok(())
         }));
@@ -113,11 +123,16 @@ impl Label {
     /// One element's value. The caller's `Deserialize` may panic, and that is its element's error too.
     #[inline]
     pub(crate) fn value<R: Payload>(&self, failed: bool, bytes: &[u8]) -> Result<R> {
+        self.value_of(failed, bytes, NONE)
+    }
+
+    #[inline]
+    fn value_of<R: Payload>(&self, failed: bool, bytes: &[u8], parts: &Parts) -> Result<R> {
         if failed {
             let failure = decode(bytes).map_err(|cause| self.broken(cause))?;
             return Err(self.failed(failure));
         }
-        match catch_unwind(|| decode(bytes)) {
+        match catch_unwind(AssertUnwindSafe(|| Input::new(bytes, parts).only())) {
             Ok(value) => value.map_err(|cause| self.broken(cause)),
             Err(payload) => Err(self.panicked(payload)),
         }

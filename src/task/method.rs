@@ -7,10 +7,10 @@ use super::entry::conjure;
 use super::held::{Held, Object, Wait, wait_for};
 use super::outcome::{Awaited, Outcome, Payload, Plain};
 use super::panics::caught;
-use crate::wire::{Failure, Fd};
+use crate::wire::{Failure, Fd, Output};
 
 /// Decodes the arguments, calls the function on the object, encodes its value.
-pub(super) type Invoke = fn(&Object, &[u8], &mut Vec<Fd>, &mut Vec<u8>, Wait<'_>) -> Result<(), Failure>;
+pub(super) type Invoke = fn(&Object, &[u8], &mut Vec<Fd>, &mut Output, Wait<'_>) -> Result<(), Failure>;
 
 /// Marks a method that takes `&T`: any number of such calls share the object.
 ///
@@ -169,7 +169,7 @@ pub(super) fn invoke<F, T, Args, M>(
     object: &Object,
     input: &[u8],
     handles: &mut Vec<Fd>,
-    out: &mut Vec<u8>,
+    out: &mut Output,
     wait: Wait<'_>,
 ) -> Result<(), Failure>
 where

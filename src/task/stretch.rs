@@ -11,7 +11,9 @@ use super::call::{Step, leave_if_forked};
 use super::entry::conjure;
 use super::panics::caught;
 use crate::os::Board;
-use crate::wire::{Arriving, Collecting, Failure, Fd, Records, encode, put_record};
+use crate::wire::{Arriving, Collecting, Failure, Fd, Input, Output, Parts, Records, put_record};
+
+const NONE: &Parts = &Parts::new();
 
 /// What a stretch works with, and how far it has come.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub(crate) struct Stretch<'a, 'r> {
     pub(crate) slot: usize,
     pub(crate) records: &'a mut Records<'r>,
     /// Where the results go; those before are on the board.
-    pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) out: &'a mut Output,
     /// The handles of an element that ends the stretch by having some.
     pub(crate) handles: &'a mut Vec<Fd>,
     /// The next element, counted from 1.
@@ -57,7 +59,7 @@ where
             if came.is_err() || stretch.is_odd(start.get()) {
                 return Some(Odd { start: start.get(), came });
             }
-            stretch.board.add_result(start.get(), &stretch.out[start.get()..]);
+            stretch.board.add_result(start.get(), &stretch.out.bytes()[start.get()..]);
             stretch.number += 1;
         }
         None
@@ -85,14 +87,14 @@ impl Stretch<'_, '_> {
         let record = record.ok_or_else(|| Failure::Decode("the payload ends before the element".into()))?;
         let mut none = Vec::new();
         let arriving = Arriving::begin(&mut none);
-        let args = Args::decode(record.bytes).map_err(Failure::Decode)?;
+        let args = Args::decode(Input::new(record.bytes, NONE)).map_err(Failure::Decode)?;
         drop(arriving);
         step.set(Step::Run);
         let value = conjure::<F>().invoke(args);
         leave_if_forked();
         step.set(Step::Encode);
         let collecting = Collecting::begin();
-        let encoded = put_record(self.out, |out| encode(&value, out));
+        let encoded = put_record(self.out, |out| out.put(&value));
         collecting.end(self.handles);
         encoded.map_err(Failure::Encode)
     }
@@ -100,6 +102,7 @@ impl Stretch<'_, '_> {
     /// It cannot stay on the board like the others.
     #[inline]
     fn is_odd(&self, start: usize) -> bool {
-        self.out.len() > Board::room() || self.out.len() - start > self.max || !self.handles.is_empty()
+        let large = self.out.len() > Board::room() || self.out.elsewhere() > 0;
+        large || self.out.len() - start > self.max || !self.handles.is_empty()
     }
 }

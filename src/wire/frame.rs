@@ -118,6 +118,7 @@ mod tests {
             outgrown: false,
             elapsed_ns: 99,
             handles: 0,
+            stowed: None,
         })
     }
 

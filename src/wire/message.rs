@@ -4,10 +4,11 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::blocks::{Place, Stowed};
 use super::identity::{Duty, Identity};
 
 /// Two processes work together only if they speak the same version.
-pub(crate) const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 3;
 
 /// A worker that has written nothing for so long writes its replies before it goes on.
 pub(crate) const HOLD_NS: u64 = 500_000;
@@ -123,6 +124,8 @@ pub(crate) struct Run {
     pub(crate) watched: bool,
     /// The elements that have handles, and how many: for each of them one message waits at the socket for that.
     pub(crate) handles: Vec<(u32, u8)>,
+    /// The arguments that do not stand in the records but in blocks.
+    pub(crate) stowed: Vec<Stowed>,
 }
 
 /// Which call it is.
@@ -185,6 +188,8 @@ pub(crate) struct Reply {
     pub(crate) elapsed_ns: u64,
     /// How many handles the last of the results has, of which one message waits at the socket for that. The others have none.
     pub(crate) handles: u8,
+    /// The last of the results does not stand in its record but in this block.
+    pub(crate) stowed: Option<Place>,
 }
 
 /// Why one element failed in its worker.

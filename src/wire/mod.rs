@@ -1,10 +1,14 @@
 //! What goes over the pipes: frames, the messages in them, the records in those, and values decoded with limits.
 
+mod blocks;
 mod budget;
+mod bulk;
 mod forkserver;
 mod frame;
 mod identity;
+mod input;
 mod message;
+mod output;
 mod record;
 #[cfg(feature = "sandbox")]
 mod sandbox;
@@ -12,19 +16,21 @@ mod start_method;
 mod travel;
 mod value;
 
-pub(crate) use budget::Budget;
+pub(crate) use blocks::{Freight, Parts, Place, Store, Stowed};
 pub(crate) use forkserver::{ForkNotice, ForkRequest};
 pub(crate) use frame::{Codec, DEFAULT_MAX, Frame, LARGEST_MAX, append_frame, codec};
 pub(crate) use identity::{AuthKey, Duty, Identity, Parent};
+pub(crate) use input::Input;
 pub use message::OnError;
 pub(crate) use message::{
     CallHead, Configure, Failure, HOLD_NS, Initializer, Order, PROTOCOL, Preload, Reply, Report, Run,
     TaskRef, split,
 };
+pub(crate) use output::Output;
 pub(crate) use record::{Record, Records, failed_record, put_record};
 #[cfg(feature = "sandbox")]
 pub use sandbox::{Resource, Sandbox, SandboxPart};
 pub use start_method::StartMethod;
 pub use travel::Handle;
 pub(crate) use travel::{Arriving, Collecting, Fd, Luggage, MOST_HANDLES, Parcel, refuse_remote_end};
-pub(crate) use value::{decode, encode, pack, take, unpack};
+pub(crate) use value::{decode, encode, pack, unpack};

@@ -4,40 +4,46 @@
 //! | (bytes << 1 | failed), as a base-128 number, least significant first | bytes |
 //! ```
 
-/// Appends one record that `write` fills; on an error nothing is appended.
+use super::output::Output;
+
+/// Appends one record that `write` fills with the parts of an element; on an error nothing is appended.
 #[inline]
 pub(crate) fn put_record<E>(
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    out: &mut Output,
+    write: impl FnOnce(&mut Output) -> Result<(), E>,
 ) -> Result<(), E> {
-    frame_record(out, false, write)
+    let start = open_record(out.bytes_mut());
+    out.begin();
+    if let Err(error) = write(out) {
+        out.undo(start);
+        return Err(error);
+    }
+    close_record(out.bytes_mut(), start, false);
+    Ok(())
 }
 
 /// Appends one record that says why its element failed.
 pub(crate) fn failed_record(out: &mut Vec<u8>, failure: &super::Failure) {
-    let written = frame_record(out, true, |out| super::encode(failure, out));
-    written.expect("a failure is plain data");
+    let start = open_record(out);
+    super::encode(failure, out).expect("a failure is plain data");
+    close_record(out, start, true);
+}
+
+/// Where a record begins, whose length is not known yet.
+#[inline]
+fn open_record(out: &mut Vec<u8>) -> usize {
+    out.push(0);
+    out.len() - 1
 }
 
 #[inline]
-fn frame_record<E>(
-    out: &mut Vec<u8>,
-    failed: bool,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-) -> Result<(), E> {
-    let start = out.len();
-    out.push(0);
-    if let Err(error) = write(out) {
-        out.truncate(start);
-        return Err(error);
-    }
+fn close_record(out: &mut Vec<u8>, start: usize, failed: bool) {
     let length = (out.len() - start - 1) << 1 | usize::from(failed);
     if let (true, Ok(byte)) = (length < 0x80, u8::try_from(length)) {
         out[start] = byte;
     } else {
         widen(out, start, length);
     }
-    Ok(())
 }
 
 /// Makes room for a length of more than one byte, which few elements need.
@@ -126,11 +132,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Records, failed_record, put_record};
-    use crate::wire::Failure;
+    use crate::wire::{Failure, Output};
 
-    fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    fn put(out: &mut Output, bytes: &[u8]) {
         let written: Result<(), Infallible> = put_record(out, |out| {
-            out.extend_from_slice(bytes);
+            out.bytes_mut().extend_from_slice(bytes);
             Ok(())
         });
         written.expect("it cannot fail");
@@ -141,10 +147,11 @@ mod tests {
         fn records_come_back_as_they_were_put(
             records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
         ) {
-            let mut payload = Vec::new();
+            let mut payload = Output::plain();
             for record in &records {
                 put(&mut payload, record);
             }
+            let payload = payload.into_bytes();
             let mut reader = Records::new(&payload);
             let read: Vec<Vec<u8>> = reader.by_ref().map(|record| record.bytes.to_vec()).collect();
             prop_assert_eq!(read, records);
@@ -161,13 +168,14 @@ mod tests {
 
     #[test]
     fn a_record_that_fails_to_be_written_leaves_nothing() {
-        let mut payload = vec![1, 2];
+        let mut payload = Output::plain();
+        payload.bytes_mut().extend([1, 2]);
         let written = put_record(&mut payload, |out| {
-            out.push(9);
+            out.bytes_mut().push(9);
             Err("no")
         });
         assert_eq!(written, Err("no"));
-        assert_eq!(payload, [1, 2]);
+        assert_eq!(payload.bytes(), [1, 2]);
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Flavor for Appended<'_> {
 
 /// The cause in the words of this crate, as postcard's texts speak of its own plans and buffers.
 #[cold]
-fn describe(error: &postcard::Error) -> String {
+pub(super) fn describe(error: &postcard::Error) -> String {
     use postcard::Error as E;
     match error {
         E::WontImplement => "the type asks for a self-describing format, which postcard is not",

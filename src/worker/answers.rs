@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::execute::Answer;
 use crate::os::{self, Board, monotonic_ns};
 use crate::wire::{
     Failure, Fd, Frame, HOLD_NS, Luggage, Records, Reply, Report, append_frame, failed_record,
@@ -58,7 +59,7 @@ impl Answers {
         records: Vec<u8>,
         is_whole: bool,
     ) -> io::Result<()> {
-        let may_wait = reply.last && !reply.outgrown && reply.handles == 0;
+        let may_wait = reply.last && !reply.outgrown && reply.handles == 0 && reply.stowed.is_none();
         self.latest_ns = reply.elapsed_ns;
         if records.len() > Board::room() / 2 {
             self.flush(board)?;
@@ -106,11 +107,15 @@ impl Answers {
         Ok(())
     }
 
-    /// Sends the handles of the last of these results. If they cannot be sent, that result is an error. Comes right before the reply.
-    pub(super) fn send_ahead(&self, handles: &[Fd], reply: &mut Reply, records: &mut Vec<u8>) {
-        if let Err(error) = self.pass(handles) {
-            reply.handles = 0;
-            fail_last(records, &Failure::Encode(format!("its handles cannot be sent: {error}")));
+    /// Sends the handles of the last of these results, and hands its block over. If they cannot be sent, that result is an error. Comes right before the reply.
+    pub(super) fn send_ahead(&self, answer: &mut Answer) {
+        match self.pass(&answer.handles) {
+            Ok(()) => answer.reply.stowed = answer.stow(),
+            Err(error) => {
+                answer.reply.handles = 0;
+                let failure = Failure::Encode(format!("its handles cannot be sent: {error}"));
+                fail_last(&mut answer.records, &failure);
+            }
         }
     }
 

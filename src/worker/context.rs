@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::blocks::Blocks;
 use crate::os::{Board, Resident, SLOTS};
 use crate::task::State;
 use crate::wire::Duty;
@@ -55,7 +56,7 @@ pub(crate) struct Context {
     pub(crate) worker: Worker,
     /// Whether that is one of a pool, or a process with one call.
     duty: Duty,
-    pub(crate) board: Board,
+    pub(crate) board: Arc<Board>,
     pub(crate) state: Option<State>,
     /// What was loaded for all workers of the pool.
     preloaded: Option<State>,
@@ -69,6 +70,8 @@ pub(crate) struct Context {
 pub(crate) struct MemoryLimit {
     pub(crate) resident: Resident,
     pub(crate) bytes: u64,
+    /// What lies in blocks is the pool's as much as the worker's, and does not count.
+    pub(super) blocks: Arc<Blocks>,
 }
 
 thread_local! {
@@ -83,7 +86,7 @@ impl Context {
     pub(crate) fn new(
         worker: Worker,
         duty: Duty,
-        board: Board,
+        board: Arc<Board>,
         state: Option<State>,
         preloaded: Option<State>,
         limit: Option<MemoryLimit>,
@@ -108,7 +111,7 @@ impl Context {
 
     /// The process uses more memory than it may.
     pub(super) fn is_outgrown(&self) -> bool {
-        self.limit.as_ref().is_some_and(|limit| limit.resident.bytes() > limit.bytes)
+        self.limit.as_ref().is_some_and(MemoryLimit::is_passed)
     }
 
     /// The call in this slot is the one that runs; `SLOTS` is none.
@@ -120,6 +123,13 @@ impl Context {
 /// From now on this thread serves a manager, whose initializer has returned this.
 pub(crate) fn serves_with(state: Option<State>) {
     OF_MANAGER.set(state);
+}
+
+impl MemoryLimit {
+    fn is_passed(&self) -> bool {
+        let resident = self.resident.bytes();
+        resident > self.bytes && resident.saturating_sub(self.blocks.mapped()) > self.bytes
+    }
 }
 
 fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {

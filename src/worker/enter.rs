@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::blocks::Shared;
 use super::forkserver;
 use super::serve::{Pipes, serve};
 use crate::os::{self, Maker};
@@ -37,13 +38,15 @@ impl fmt::Display for Token {
 }
 
 /// The first message on the control socket. With it come the read end of the orders, the write end of the
-/// reports, and for a worker the socket for handles, the board, and perhaps a stdin.
+/// reports, and for a worker the socket for handles, the board, perhaps what large arguments and results lie in, and perhaps a stdin.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) token: Token,
     pub(crate) role: Role,
     /// It may go on when its parent has ended.
     pub(crate) outlives: bool,
+    /// There is shared memory for its large arguments and results.
+    pub(crate) has_stores: bool,
 }
 
 /// What a process is started for.
@@ -161,11 +164,12 @@ pub(super) fn begin(control: OwnedFd, maker: Option<Maker>) -> ! {
         forkserver::serve(pipes)
     }
     let (handles, board) = (next(), next());
+    let stores = setup.has_stores.then(|| (next(), next()));
     if let Some(stdin) = descriptors.next() {
         os::become_stdin(stdin).unwrap_or_else(|error| give_up("take its stdin", &error));
     }
     os::notice_forks().unwrap_or_else(|error| give_up("notice forks", &error));
-    serve(pipes, handles, &board, setup.outlives)
+    serve(pipes, handles, Shared { board, stores }, setup.outlives)
 }
 
 #[expect(unsafe_code, reason = "the environment is changed while there is one thread")]

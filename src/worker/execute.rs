@@ -4,18 +4,33 @@
 //!
 //! 1. An element is begun on the board before any of its code runs, so that a crash is laid to the right one.
 //! 2. What is finished and not sent yet stands on the board too, so that a crash takes no finished result along.
-//! 3. A result that has handles is sent at once, as the last of its reply: the board cannot keep descriptors.
+//! 3. A result that has handles or lies in a block is sent at once, as the last of its reply: the board cannot keep either.
 //! 4. An element whose time was over fails, whatever it comes to; a worker that is condemned goes no further.
 
 use std::io;
+use std::sync::Arc;
 
 use super::context::Context;
 use crate::os::{Board, Finish, SLOTS, monotonic_ns};
 use crate::task::{Odd, Stretch, Task, leave_if_forked};
-use crate::wire::{CallHead, Failure, Fd, Luggage, Records, Reply, failed_record, put_record};
+use crate::wire::{
+    CallHead, Failure, Fd, Freight, Input, Luggage, Output, Parts, Records, Reply, Store, failed_record,
+    put_record,
+};
 
-/// Sends one reply with its records, and the handles of the last of them.
-pub(crate) type Send<'a> = &'a mut dyn FnMut(Reply, Vec<u8>, Vec<Fd>) -> io::Result<()>;
+/// Sends one reply.
+pub(crate) type Send<'a> = &'a mut dyn FnMut(Answer) -> io::Result<()>;
+
+/// A reply with what goes along.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) records: Vec<u8>,
+    /// Those of the last of its results.
+    pub(crate) handles: Vec<Fd>,
+    /// The last of its results, if it does not stand in its record. It is freed again if it is not sent.
+    pub(crate) parts: Parts,
+}
 
 /// A call as its worker gets it.
 #[derive(Debug)]
@@ -25,16 +40,19 @@ pub(crate) struct Order<'a> {
     /// One record an element.
     pub(crate) payload: &'a [u8],
     pub(crate) luggage: Luggage,
+    pub(crate) freight: Freight,
     /// The pool keeps an eye on each element.
     pub(crate) watched: bool,
     /// The most bytes of a result.
     pub(crate) max: usize,
+    /// Where large results go, if there is such a place.
+    pub(crate) store: Option<Arc<Store>>,
 }
 
 impl Order<'_> {
     /// Its elements have nothing that has to be looked after.
     fn is_plain(&self) -> bool {
-        self.luggage.is_empty() && !self.watched
+        self.luggage.is_empty() && self.freight.is_empty() && !self.watched
     }
 }
 
@@ -44,7 +62,7 @@ struct Results<'a> {
     board: &'a Board,
     started_ns: u64,
     max: usize,
-    out: Vec<u8>,
+    out: Output,
     /// Those of the last element in `out`; before that has run, of its arguments.
     handles: Vec<Fd>,
     /// Elements in `out`, and those that were sent before.
@@ -65,7 +83,7 @@ pub(crate) fn execute(context: &Context, mut order: Order<'_>, send: Send<'_>) -
         return Ok(());
     }
     context.runs(slot);
-    let mut results = Results::new(&order, board);
+    let mut results = Results::new(&mut order, board);
     let mut records = Records::new(order.payload);
     let plain = order.task.clone().ok().filter(|_| order.is_plain() && !context.is_limited());
     let mut number = 0;
@@ -104,7 +122,8 @@ fn single(
     board.begin(slot, number, order.watched.then(monotonic_ns));
     let start = results.out.len();
     let cancelled = number > 1 && board.is_cancelled(slot);
-    let record = records.next().map(|record| record.bytes);
+    let parts = order.freight.take(number - 1);
+    let record = records.next().map(|record| Input::new(record.bytes, &parts));
     order.luggage.take(number - 1, &mut results.handles);
     if let Err(failure) = one(&order.task, record, cancelled, results) {
         results.fail(start, &failure);
@@ -117,7 +136,7 @@ fn single(
 
 fn one(
     task: &Result<Task, String>,
-    record: Option<&[u8]>,
+    record: Option<Input<'_>>,
     cancelled: bool,
     results: &mut Results<'_>,
 ) -> Result<(), Failure> {
@@ -133,10 +152,10 @@ fn one(
 }
 
 impl<'a> Results<'a> {
-    fn new(order: &Order<'_>, board: &'a Board) -> Self {
+    fn new(order: &mut Order<'_>, board: &'a Board) -> Self {
         let (call, max) = (order.head, order.max);
         let started_ns = monotonic_ns();
-        let (out, handles) = (Vec::new(), Vec::new());
+        let (out, handles) = (Output::new(order.store.take(), max), Vec::new());
         let results =
             Self { call, board, started_ns, max, out, handles, pending: 0, sent: 0, outgrown: false };
         results.open();
@@ -169,9 +188,9 @@ impl<'a> Results<'a> {
 
     /// Puts a failure in place of what was appended from `start` on.
     fn fail(&mut self, start: usize, failure: &Failure) {
-        self.out.truncate(start);
+        self.out.undo(start);
         self.handles.clear();
-        failed_record(&mut self.out, failure);
+        failed_record(self.out.bytes_mut(), failure);
     }
 
     /// What becomes of the watched element whose record was appended at `start`.
@@ -188,25 +207,28 @@ impl<'a> Results<'a> {
 
     /// Takes note of the record that was appended at `start`.
     fn added(&mut self, mut start: usize, last: bool, send: Send<'_>) -> io::Result<()> {
-        let size = self.out.len() - start;
+        let size = self.out.len() - start + self.out.elsewhere();
         if size > self.max {
             self.fail(start, &Failure::TooLarge { size });
         }
+        let parts = self.out.take_parts();
         if self.out.len() > Board::room() && self.pending > 0 {
             let latest = (self.out.split_off(start), std::mem::take(&mut self.handles));
-            self.flush(false, send)?;
-            (self.out, self.handles) = latest;
+            self.flush(false, Parts::new(), send)?;
+            self.out.set_bytes(latest.0);
+            self.handles = latest.1;
             start = 0;
         }
         self.pending += 1;
-        if last || !self.handles.is_empty() || self.out.len() > Board::room() {
-            return self.flush(last, send);
+        let goes_along = !self.handles.is_empty() || !parts.is_empty();
+        if last || goes_along || self.out.len() > Board::room() {
+            return self.flush(last, parts, send);
         }
-        self.board.add_result(start, &self.out[start..]);
+        self.board.add_result(start, &self.out.bytes()[start..]);
         Ok(())
     }
 
-    fn flush(&mut self, last: bool, send: Send<'_>) -> io::Result<()> {
+    fn flush(&mut self, last: bool, parts: Parts, send: Send<'_>) -> io::Result<()> {
         let reply = Reply {
             call: self.call.call,
             slot: self.call.slot,
@@ -215,8 +237,10 @@ impl<'a> Results<'a> {
             outgrown: self.outgrown && last,
             elapsed_ns: monotonic_ns().saturating_sub(self.started_ns),
             handles: u8::try_from(self.handles.len()).expect("a value has at most MOST_HANDLES"),
+            stowed: None,
         };
-        send(reply, std::mem::take(&mut self.out), std::mem::take(&mut self.handles))?;
+        let (records, handles) = (self.out.take_bytes(), std::mem::take(&mut self.handles));
+        send(Answer { reply, records, handles, parts })?;
         self.sent += self.pending;
         self.pending = 0;
         self.open();

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use super::answers::Answers;
 use super::context::{Context, Worker};
 use super::enter::give_up;
+use super::execute::Answer;
 use super::identity::become_known_as;
 use super::preload;
 use super::shape::Shape;
 use crate::os::{self, Board, Maker};
 use crate::task;
 use crate::task::leave_if_forked;
-use crate::wire::{Configure, Duty, Failure, Fd, Records, Reply, Report, failed_record, put_record};
+use crate::wire::{
+    Configure, Duty, Failure, Fd, Output, Parts, Records, Reply, Report, failed_record, put_record,
+};
 
 /// What the child is to be.
 #[derive(Debug)]
@@ -32,39 +35,41 @@ impl Forked<'_> {
     /// Runs the job, which appends what came of it, and ends this process.
     ///
     /// What the program has registered for its end is the parent's affair, and does not run.
-    pub(crate) fn live(mut self, job: impl FnOnce(&mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>) -> ! {
+    pub(crate) fn live(mut self, job: impl FnOnce(&mut Vec<Fd>, &mut Output) -> Result<(), Failure>) -> ! {
         self.settle();
-        let (mut out, mut handles) = (Vec::new(), Vec::new());
+        let (mut out, mut handles) = (Output::new(None, self.configure.max_frame), Vec::new());
         let mut came = put_record(&mut out, |out| job(&mut handles, out));
         leave_if_forked();
         if came.is_ok() && out.len() > self.configure.max_frame {
             came = Err(Failure::TooLarge { size: out.len() });
-            out.clear();
+            out.undo(0);
         }
         if let Err(failure) = &came {
-            failed_record(&mut out, failure);
+            failed_record(out.bytes_mut(), failure);
             handles.clear();
         }
-        let failed = self.answer(out, &handles);
+        let failed = self.answer(out.into_bytes(), handles);
         let _nowhere_to_write = (std::io::stdout().flush(), std::io::stderr().flush());
         os::leave_at_once(i32::from(failed))
     }
 
     /// Tells what came of it; true if that is a failure.
-    fn answer(&self, mut out: Vec<u8>, handles: &[Fd]) -> bool {
-        let count = u8::try_from(handles.len()).expect("a value has at most MOST_HANDLES");
-        let mut reply = Reply {
+    fn answer(&self, records: Vec<u8>, handles: Vec<Fd>) -> bool {
+        let reply = Reply {
             call: 1,
             slot: 0,
             elements: 1,
             last: true,
             outgrown: false,
             elapsed_ns: 0,
-            handles: count,
+            handles: u8::try_from(handles.len()).expect("a value has at most MOST_HANDLES"),
+            stowed: None,
         };
-        self.answers.send_ahead(handles, &mut reply, &mut out);
-        let failed = Records::new(&out).any(|record| record.failed);
-        let _nobody_listens = self.answers.report(&Report::Reply(reply), out);
+        let mut answer = Answer { reply, records, handles, parts: Parts::new() };
+        self.answers.send_ahead(&mut answer);
+        let Answer { reply, records, .. } = answer;
+        let failed = Records::new(&records).any(|record| record.failed);
+        let _nobody_listens = self.answers.report(&Report::Reply(reply), records);
         failed
     }
 
@@ -111,7 +116,7 @@ impl Forked<'_> {
         let (board, _) = Board::create().unwrap_or_else(|error| give_up("make a board", &error));
         let Configure { index, ref name, depth, .. } = *self.configure;
         let worker = Worker { index, id: std::process::id(), pool: name.clone(), depth };
-        let context = Context::new(worker, Duty::Process, board, None, preload::loaded(), None);
+        let context = Context::new(worker, Duty::Process, Arc::new(board), None, preload::loaded(), None);
         context.enter_thread();
         context.enter_process();
     }

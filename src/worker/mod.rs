@@ -2,6 +2,7 @@
 //! tokio on the serving path.
 
 mod answers;
+mod blocks;
 #[cfg(feature = "sandbox")]
 mod confine;
 mod context;
@@ -26,7 +27,7 @@ pub(crate) use context::{Context, depth, serves_with};
 pub(crate) use enter::confirms;
 pub use enter::init;
 pub(crate) use enter::{ENV, Role, Setup, Token, enter_forked};
-pub(crate) use execute::{Order, execute};
+pub(crate) use execute::{Answer, Order, execute};
 pub(crate) use forked::Forked;
 pub(crate) use forkserver::REQUEST_ROOM;
 pub(crate) use identity::{Ourselves, ourselves, program_name};

@@ -11,9 +11,10 @@ use bytes::{Bytes, BytesMut};
 use tokio_util::codec::Decoder as _;
 
 use super::answers::{Answers, write};
+use super::blocks::{Blocks, Shared};
 use super::context::{Context, MemoryLimit, Worker};
 use super::enter::give_up;
-use super::execute::{self, execute};
+use super::execute::{self, Answer, execute};
 use super::identity::become_known_as;
 use super::preload;
 use crate::os::{self, Board, Desk, Found, Image, Maker, Resident};
@@ -60,19 +61,21 @@ struct Server {
     /// The task of the last call.
     latest: Option<u32>,
     max: usize,
+    blocks: Arc<Blocks>,
 }
 
 /// Serves until the pool has no more orders, then exits.
 ///
 /// A process that may outlive its parent has no lifeline.
-pub(super) fn serve(pipes: Pipes, handles: OwnedFd, board: &OwnedFd, outlives: bool) -> ! {
+pub(super) fn serve(pipes: Pipes, handles: OwnedFd, shared: Shared, outlives: bool) -> ! {
     let Pipes { control, maker, orders, reports } = pipes;
     let maker = Arc::new(maker);
-    let board = Board::attach(board).unwrap_or_else(|error| give_up("map the board", &error));
+    let (board, blocks) = shared.attach();
     let answers = Answers::new(reports, handles);
     let lifeline = (!outlives).then(|| (control, Arc::clone(&maker)));
+    let (orders, tasks) = (Orders::new(orders), Vec::new());
     let mut server =
-        Server { orders: Orders::new(orders), answers, lifeline, tasks: Vec::new(), latest: None, max: 0 };
+        Server { orders, answers, lifeline, tasks, latest: None, max: 0, blocks: Arc::new(blocks) };
     let (configure, arguments) = configuration(&mut server.orders, &server.answers.reports, &maker);
     become_known_as(configure.identity.clone(), Some(maker));
     server.configured(&configure, board, arguments)
@@ -104,7 +107,7 @@ pub(super) fn configuration(
 
 impl Server {
     /// Serves on this thread, or on one with the stack that was asked for.
-    fn configured(mut self, configure: &Configure, board: Board, arguments: Bytes) -> ! {
+    fn configured(mut self, configure: &Configure, board: Arc<Board>, arguments: Bytes) -> ! {
         self.max = configure.max_frame;
         self.orders.polling.limit = Duration::from_nanos(configure.busy_poll_ns);
         if configure.busy_poll_ns > 0 {
@@ -135,7 +138,7 @@ impl Server {
         }
     }
 
-    fn run(mut self, configure: &Configure, board: Board, arguments: &[u8]) -> ! {
+    fn run(mut self, configure: &Configure, board: Arc<Board>, arguments: &[u8]) -> ! {
         // If nothing of the program's own runs before it is ready, the pool hears that first.
         if !configure.is_plain() {
             self.tie();
@@ -156,7 +159,7 @@ impl Server {
         let limit = configure.max_memory.map(|bytes| {
             let resident = Resident::new();
             let resident = resident.unwrap_or_else(|error| give_up("measure its memory", &error));
-            MemoryLimit { resident, bytes }
+            MemoryLimit { resident, bytes, blocks: Arc::clone(&self.blocks) }
         });
         #[cfg(feature = "sandbox")]
         self.confine(configure);
@@ -257,10 +260,12 @@ impl Server {
         mut show: impl FnMut(&[u8]),
     ) -> io::Result<()> {
         let (task, luggage) = (self.task(&run.task), self.answers.luggage(&run.handles)?);
-        let order =
-            execute::Order { head: run.head, task, payload, luggage, watched: run.watched, max: self.max };
-        execute(context, order, &mut |mut reply, mut records, handles| {
-            self.answers.send_ahead(&handles, &mut reply, &mut records);
+        let (freight, store) = (self.blocks.named(&run.stowed)?, self.blocks.results.clone());
+        let (head, watched, max) = (run.head, run.watched, self.max);
+        let order = execute::Order { head, task, payload, luggage, freight, watched, max, store };
+        execute(context, order, &mut |mut answer| {
+            self.answers.send_ahead(&mut answer);
+            let Answer { reply, records, .. } = answer;
             show(&records);
             let is_whole = reply.elements == run.head.elements;
             self.answers.reply(&context.board, reply, records, is_whole)

@@ -17,6 +17,20 @@ async fn without_network_sockets_are_only_those_within_the_machine() {
     end(pool).await;
 }
 
+// fault 70
+async fn a_worker_that_can_reserve_no_memory_sends_large_results_over_its_pipe() {
+    let sandbox = Sandbox::required().deny_syscalls([libc::SYS_fallocate]);
+    let pool = ProcessPool::builder().workers(1).sandbox(sandbox).shared_payloads(true).build().expect(RUNS);
+    for length in [1, 200_000, 3_000_000] {
+        let back = pool.apply(|numbers: Vec<u32>| numbers, (vec![7; length],)).await.expect(RUNS);
+        assert!(back == vec![7; length]);
+        let rows =
+            pool.apply(|count: usize| vec![(1_u8, "row".to_owned()); count], (length,)).await.expect(RUNS);
+        assert!(rows == vec![(1, "row".to_owned()); length]);
+    }
+    end(pool).await;
+}
+
 async fn without_exec_no_program_can_be_started() {
     let start = || code(Command::new("/proc/self/exe").arg("--list").output());
     let pool = sandboxed(Sandbox::required().no_exec());
@@ -80,6 +94,7 @@ async fn no_thread_of_a_worker_gets_new_privileges() {
 }
 
 on_processes!(
+    a_worker_that_can_reserve_no_memory_sends_large_results_over_its_pipe,
     without_network_sockets_are_only_those_within_the_machine,
     without_exec_no_program_can_be_started,
     without_ptrace_no_descriptor_can_be_taken,

@@ -29,6 +29,8 @@ pub struct Reply {
     pub outgrown: u8,
     pub elapsed_ns: u64,
     pub handles: u8,
+    /// The block that the last result lies in, and how many bytes of it.
+    pub stowed: Option<(u64, u64)>,
     /// What stands behind the message.
     pub records: Vec<u8>,
 }
@@ -38,7 +40,17 @@ impl Reply {
     pub fn honest(result: u8) -> Self {
         let Running { call, slot } = running();
         let records = record(&[result]);
-        Self { call, slot, elements: 1, last: 1, outgrown: 0, elapsed_ns: 1_000, handles: 0, records }
+        Self {
+            call,
+            slot,
+            elements: 1,
+            last: 1,
+            outgrown: 0,
+            elapsed_ns: 1_000,
+            handles: 0,
+            stowed: None,
+            records,
+        }
     }
 
     pub fn frame(&self) -> Vec<u8> {
@@ -50,6 +62,10 @@ impl Reply {
         message.push(self.outgrown);
         message.extend(varint(self.elapsed_ns));
         message.push(self.handles);
+        match self.stowed {
+            None => message.push(0),
+            Some((number, length)) => message.extend([vec![1], varint(number), varint(length)].concat()),
+        }
         message.extend(&self.records);
         frame(&message)
     }
@@ -123,7 +139,10 @@ fn access_of(descriptor: i32) -> Option<u32> {
 /// This process's memory, and where in it the board begins and ends.
 fn board() -> (File, u64, u64) {
     let maps = fs::read_to_string("/proc/self/maps").expect("it is our own");
-    let line = maps.lines().find(|line| line.contains("memfd:multiprocess")).expect("a worker has a board");
+    let line = maps
+        .lines()
+        .find(|line| line.contains("memfd:multiprocess (deleted)"))
+        .expect("a worker has a board");
     let (start, rest) = line.split_once('-').expect("a line begins with a range");
     let (end, _) = rest.split_once(' ').expect("more stands behind the range");
     let address = |text| u64::from_str_radix(text, 16).expect("it is an address");

@@ -244,6 +244,13 @@ pub fn limit_descriptors(soft: u64) {
     assert_eq!(unsafe { c::setrlimit(7, &raw const limit) }, 0, "it may be lowered, and raised again");
 }
 
+/// From now on this process, and what it starts, may make no file longer.
+pub fn limit_file_size(bytes: u64) {
+    let limit = c::Limit { soft: bytes, hard: bytes };
+    // SAFETY: the limits are whole.
+    assert_eq!(unsafe { c::setrlimit(1, &raw const limit) }, 0, "it may be lowered");
+}
+
 /// How many bytes a pipe holds.
 pub fn pipe_size(pipe: &impl AsRawFd) -> usize {
     const PIPE_SIZE: c_int = 1_032;

@@ -58,6 +58,11 @@ pub fn pool<K: Kind>(workers: usize) -> Pool<K> {
     Pool::new(workers).expect("the pool starts")
 }
 
+/// A pool of so many workers to which all values go over the pipes, however large they are.
+pub fn piped<K: Kind>(workers: usize) -> Pool<K> {
+    Pool::<K>::builder().workers(workers).shared_payloads(false).build().expect("the pool starts")
+}
+
 /// Closes a pool and waits until it has ended, so that a test leaves nothing behind.
 pub async fn end<K: Kind>(pool: Pool<K>) {
     pool.shutdown().await.expect("a pool can always be shut down");

@@ -8,11 +8,12 @@ use std::time::Instant;
 use bytes::BytesMut;
 use tokio_util::codec::Decoder as _;
 
+use super::blocks::Blocks;
 use super::parcel::receive;
 use crate::backend::{End, Profile, Streams};
 use crate::error::{Error, Exit, Result};
 use crate::os::{self, Child, Killer, OomKills, SIGKILL};
-use crate::wire::{Codec, Failure, Fd, Parcel, Records, Report, codec, split};
+use crate::wire::{Codec, Failure, Fd, Output, Parcel, Records, Report, codec, split};
 use crate::worker::{self, Answers, Shape};
 
 /// A child that was forked and not waited for yet. Dropping it kills and reaps it.
@@ -61,7 +62,7 @@ impl Forked {
     pub(crate) fn start(
         profile: &Profile,
         streams: Streams,
-        job: impl FnOnce(&mut Vec<Fd>, &mut Vec<u8>) -> Result<(), Failure>,
+        job: impl FnOnce(&mut Vec<Fd>, &mut Output) -> Result<(), Failure>,
     ) -> Result<Self> {
         // From now on a death may be laid to a kill.
         OomKills::of_this_process();
@@ -168,7 +169,7 @@ impl Forked {
             (Report::Reply(reply), records)
                 if reply.elements == 1 && Records::new(&records).are_exactly(1) =>
             {
-                Heard::Result(receive(&self.handles, &reply, records)?)
+                Heard::Result(receive(&self.handles, &Blocks::none(), &reply, records)?)
             }
             #[cfg(feature = "sandbox")]
             (Report::SandboxFailed { part, cause }, _) => Heard::Failed(Error::Sandbox { part, cause }),

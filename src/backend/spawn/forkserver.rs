@@ -134,7 +134,8 @@ impl Forkserver {
 impl Seed {
     fn spawn(profile: &Profile) -> Result<Self> {
         let token = token()?;
-        let pipes = Pipes::new(Setup { token, role: Role::Forkserver, outlives: false }, &[])?;
+        let pipes =
+            Pipes::new(Setup { token, role: Role::Forkserver, outlives: false, has_stores: false }, &[])?;
         let launch = Launch {
             title: printable(&os::roomy_title(&format!("{}: forkserver", profile.configure.name))),
             env: environment(profile, token),
@@ -148,7 +149,10 @@ impl Seed {
     }
 
     fn fork() -> Result<Self> {
-        let pipes = Pipes::new(Setup { token: token()?, role: Role::Forkserver, outlives: false }, &[])?;
+        let pipes = Pipes::new(
+            Setup { token: token()?, role: Role::Forkserver, outlives: false, has_stores: false },
+            &[],
+        )?;
         let Pipes { control, their_control, orders, reports, .. } = pipes;
         if let Some(child) = os::fork()? {
             return Ok(Self { child, control, orders, reports });

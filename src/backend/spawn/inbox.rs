@@ -153,7 +153,7 @@ impl SpawnLink {
     fn reply_of(&self, frame: &Bytes) -> Result<(Reply, Parcel), String> {
         match split(frame)? {
             (Report::Reply(reply), records) if Records::new(&records).are_exactly(reply.elements) => {
-                let parcel = receive(&self.handles, &reply, records)?;
+                let parcel = receive(&self.handles, &self.blocks, &reply, records)?;
                 Ok((reply, parcel))
             }
             (Report::Reply(_), _) => Err("it sent results that are no whole records".into()),
@@ -165,7 +165,10 @@ impl SpawnLink {
         if replies.is_empty() {
             return Ok(());
         }
-        let over = replies.iter().filter(|(reply, _)| reply.last).count() as u64;
+        let ended = replies.iter().filter(|(reply, _)| reply.last);
+        // First: their slots may be given to the next calls at once.
+        ended.clone().for_each(|(reply, _)| self.blocks.let_go(reply.slot));
+        let over = ended.count() as u64;
         self.received.answered.fetch_add(over, Ordering::Relaxed);
         let over = self.received.over.fetch_add(over, Ordering::Relaxed) + over;
         let latest_ns = replies.last().map_or(0, |(reply, _)| reply.elapsed_ns);

@@ -17,6 +17,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::blocks::Blocks;
 use super::inbox::{Inbox, InboxState, Received};
 use super::outbox::{Flushed, Outbox};
 use super::reader::{Reader, register};
@@ -24,7 +25,7 @@ use super::writer::Writer;
 use crate::backend::{Call, End, Events, Home, Link, StartRequest, Vitals, WorkerId};
 use crate::error::Exit;
 use crate::os::{self, Board, Found, Killer, OomKills, Running, SIGKILL, Start, Stderr};
-use crate::wire::{Duty, Frame, Order, Parcel, Run, codec};
+use crate::wire::{Duty, Frame, Order, Parcel, Run, Store, codec};
 
 pub(super) struct SpawnLink {
     pub(super) worker: WorkerId,
@@ -45,7 +46,8 @@ pub(super) struct SpawnLink {
     pub(super) reports: OnceLock<Receiver>,
     pub(super) inbox: Mutex<Inbox>,
     pub(super) received: Received,
-    pub(super) board: Board,
+    pub(super) board: Arc<Board>,
+    pub(super) blocks: Blocks,
     /// Where that is captured.
     stderr: Option<Arc<Stderr>>,
     pub(super) events: Arc<dyn Events>,
@@ -62,7 +64,9 @@ pub(super) struct Ends {
     pub(super) orders: OwnedFd,
     pub(super) orders_read: OwnedFd,
     pub(super) handles: OwnedFd,
-    pub(super) board: Board,
+    pub(super) board: Arc<Board>,
+    /// Where its large results are, if there is such a place.
+    pub(super) results: Option<Arc<Store>>,
     /// Where that is captured.
     pub(super) stderr: Option<Arc<Stderr>>,
 }
@@ -75,8 +79,9 @@ impl SpawnLink {
         request: &StartRequest,
         home: Arc<Home>,
     ) -> Arc<Self> {
-        let codec = codec(request.profile.configure.max_frame);
-        let Ends { control, orders, orders_read, handles, board, stderr } = ends;
+        let max = request.profile.configure.max_frame;
+        let codec = codec(max);
+        let Ends { control, orders, orders_read, handles, board, results, stderr } = ends;
         Arc::new_cyclic(|this| Self {
             worker: request.worker,
             pid,
@@ -92,6 +97,7 @@ impl SpawnLink {
             inbox: Mutex::new(Inbox::new(codec)),
             received: Received::default(),
             board,
+            blocks: Blocks::new(results, max),
             stderr,
             events: Arc::clone(&request.events),
             home,
@@ -174,6 +180,7 @@ impl SpawnLink {
             InboxState::Open | InboxState::Ended => None,
         };
         self.gone.cancel();
+        self.blocks.let_all_go();
         let by_others = exit == Exit::Signal(SIGKILL) && !self.killed.load(Ordering::Relaxed);
         let oom_likely = by_others && OomKills::of_this_process().take_one();
         let stderr_tail = self.stderr.as_ref().map(|stderr| stderr.tail()).unwrap_or_default();
@@ -206,9 +213,11 @@ impl Link for SpawnLink {
     }
 
     fn send(&self, call: Call) {
+        let Call { head, task, parcel: Parcel { records, luggage, freight }, watched } = call;
+        let (handles, stowed) = (luggage.announced(), freight.announced());
+        self.blocks.keep(head.slot, freight);
         let mut outbox = self.outbox();
-        let Call { head, task, parcel: Parcel { records, luggage }, watched } = call;
-        let run = Run { head, task: outbox.reference(task), watched, handles: luggage.announced() };
+        let run = Run { head, task: outbox.reference(task), watched, handles, stowed };
         outbox.push_luggage(luggage);
         outbox.push_call(Frame::new(&Order::Run(run), records));
     }
@@ -243,7 +252,10 @@ impl Link for SpawnLink {
 
     fn revoke(&self, slot: u8, call: u64) -> bool {
         let is_back = self.board.revoke(slot.into(), call);
-        self.received.over.fetch_add(is_back.into(), Ordering::Relaxed);
+        if is_back {
+            self.received.over.fetch_add(1, Ordering::Relaxed);
+            self.blocks.let_go(slot);
+        }
         is_back
     }
 

@@ -1,5 +1,6 @@
 //! Workers as child processes: another process of this program, by whichever start method.
 
+mod blocks;
 mod forked;
 mod forkserver;
 mod inbox;

@@ -1,10 +1,11 @@
-//! The results of a reply with their handles, which wait at the socket before the reply comes.
+//! The results of a reply with their handles, which wait at the socket before the reply comes, and their blocks.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use bytes::Bytes;
 
+use super::blocks::Blocks;
 use crate::os;
 use crate::wire::{Fd, Luggage, MOST_HANDLES, Parcel, Reply};
 
@@ -13,7 +14,12 @@ use crate::wire::{Fd, Luggage, MOST_HANDLES, Parcel, Reply};
 /// # Errors
 ///
 /// What no worker may do.
-pub(super) fn receive(handles: impl AsFd, reply: &Reply, records: Bytes) -> Result<Parcel, String> {
+pub(super) fn receive(
+    handles: impl AsFd,
+    blocks: &Blocks,
+    reply: &Reply,
+    records: Bytes,
+) -> Result<Parcel, String> {
     let luggage = match (reply.handles, reply.elements.checked_sub(1)) {
         (0, _) | (_, None) => Luggage::default(),
         (count, Some(last)) if count <= MOST_HANDLES => {
@@ -22,7 +28,7 @@ pub(super) fn receive(handles: impl AsFd, reply: &Reply, records: Bytes) -> Resu
         }
         (count, _) => return Err(format!("it announced {count} handles of one result")),
     };
-    Ok(Parcel { records, luggage })
+    Ok(Parcel { records, luggage, freight: blocks.accept(reply)? })
 }
 
 fn refused(error: io::Error) -> String {

@@ -49,6 +49,7 @@ impl Profile {
             current_dir: None,
             capture_stderr: false,
             start_timeout: Duration::MAX,
+            stores: None,
         }
     }
 }

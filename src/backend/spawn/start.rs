@@ -32,7 +32,7 @@ use super::origin::Origin;
 use crate::backend::{Home, Profile, StartRequest, Streams};
 use crate::error::{Death, Error, Exit, Result};
 use crate::os::{self, Board, Child, Image, Killer, Launch, OomKills, Stderr};
-use crate::wire::{Codec, Configure, Duty, Frame, Order, PROTOCOL, Report, codec, split};
+use crate::wire::{Codec, Configure, Duty, Frame, Order, PROTOCOL, Report, Store, codec, split};
 use crate::worker::{ENV, Role, Setup, Token, Worker};
 
 /// A process that has not said hello by then runs something else than our entry.
@@ -138,12 +138,17 @@ impl Unborn {
         OomKills::of_this_process();
         let (token, outlives) = (token()?, !profile.configure.identity.daemon);
         let (board, memory) = Board::create().map_err(|cause| Error::start("make its board", cause))?;
+        let board = Arc::new(board);
+        let stores = stores(profile, &board);
         let pair = os::control_pair().map_err(|cause| Error::start("make its sockets", cause))?;
         let (handles, their_handles) = pair;
         let mut more = vec![their_handles.as_fd(), memory.as_fd()];
+        if let Some((arguments, results)) = &stores {
+            more.extend([arguments.as_fd(), results.memory().as_fd()]);
+        }
         more.extend(streams.stdin.as_ref().map(OwnedFd::as_fd));
         let Pipes { control, their_control, orders, orders_read, reports } =
-            Pipes::new(Setup { token, role: Role::Worker, outlives }, &more)?;
+            Pipes::new(Setup { token, role: Role::Worker, outlives, has_stores: stores.is_some() }, &more)?;
         let (captured, their_stderr) = match streams.stderr {
             Some(stderr) => (None, Some(stderr)),
             None => stderr(profile).map_err(|cause| Error::start("follow its stderr", cause))?.unzip(),
@@ -156,12 +161,16 @@ impl Unborn {
             stdout: streams.stdout,
             stderr: their_stderr,
         };
-        Ok(Self {
-            ends: Ends { control, orders, orders_read, handles, board, stderr: captured },
-            reports,
-            launch,
-        })
+        let results = stores.map(|(_, results)| results);
+        let ends = Ends { control, orders, orders_read, handles, board, results, stderr: captured };
+        Ok(Self { ends, reports, launch })
     }
+}
+
+/// What it reads large arguments from, and where it writes its large results. If either cannot be had, all of them go over the pipes.
+fn stores(profile: &Profile, board: &Arc<Board>) -> Option<(OwnedFd, Arc<Store>)> {
+    let arguments = profile.arguments()?.readable().ok()?;
+    Some((arguments, Store::for_results(Arc::clone(board)).ok()?))
 }
 
 pub(super) fn token() -> Result<Token> {

@@ -3,16 +3,16 @@
 use crate::error::{Error, Result};
 use crate::manager::blob::{Blob, Raw};
 use crate::task::{Arguments, Method, Payload};
-use crate::wire::{Arriving, Collecting};
+use crate::wire::{Arriving, Collecting, Input, Output};
 
 /// Arguments as they travel to a method that is called inside of another one.
 pub(super) fn arguments(args: &impl Arguments) -> Result<Blob> {
-    let (mut bytes, mut handles) = (Vec::new(), Vec::new());
+    let (mut bytes, mut handles) = (Output::plain(), Vec::new());
     let collecting = Collecting::begin();
     let encoded = args.encode(&mut bytes);
     collecting.end(&mut handles);
     encoded.map_err(|cause| Error::EncodeMessage { cause })?;
-    Ok(Blob { bytes: Raw(bytes), handles })
+    Ok(Blob { bytes: Raw(bytes.into_bytes()), handles })
 }
 
 /// Calls a method on a value as it is kept, in the process that keeps it. If it panics, the value is as before.
@@ -27,7 +27,7 @@ where
     let Blob { bytes, mut handles } = args;
     let args = {
         let _arriving = Arriving::begin(&mut handles);
-        Args::decode(&bytes.0)?
+        Args::decode(Input::plain(&bytes.0))?
     };
     let result = method.apply(&mut value, args);
     let changed = Blob::of(&value).map_err(text)?;

@@ -7,6 +7,7 @@
 //! results      call, first element, elements, bytes
 //! desks        one for each way, for whoever polls
 //! area         the encoded results of a call that runs, or the frames of the replies that are held
+//! marks        who has which block of the worker's large results
 //! ```
 //!
 //! The pool never trusts what stands here: it is copied, then checked, and at worst misjudges the worker that wrote it.
@@ -27,7 +28,9 @@ use super::slot::{Finish, Running, Slot, Start};
 pub(crate) const SLOTS: usize = 32;
 
 const PAGE: usize = 64 * 1024;
-const AREA: usize = PAGE - SLOTS * 64 - 2 * 64 - 2 * size_of::<Desk>();
+/// Blocks that the results of one worker may lie in at a time.
+pub(crate) const RESULT_BLOCKS: usize = 64;
+const AREA: usize = PAGE - SLOTS * 64 - RESULT_BLOCKS * 8 - 2 * 64 - 2 * size_of::<Desk>();
 
 #[repr(C, align(64))]
 struct Page {
@@ -37,6 +40,7 @@ struct Page {
     orders: Desk,
     reports: Desk,
     area: [AtomicU8; AREA],
+    marks: [AtomicU64; RESULT_BLOCKS],
 }
 
 #[repr(C, align(64))]
@@ -114,6 +118,11 @@ impl Board {
     /// Where a worker hands reports to whoever polls for them.
     pub(crate) fn reports(&self) -> &Desk {
         &self.page().reports
+    }
+
+    /// Who has which block of the worker's large results.
+    pub(super) fn marks(&self) -> &[AtomicU64] {
+        &self.page().marks
     }
 
     /// The pool's: enters a call that is about to be sent.

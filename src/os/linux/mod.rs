@@ -1,5 +1,6 @@
 //! Linux: `posix_spawn` through `/proc/self/exe`, pidfd, pipes, `SCM_RIGHTS`, memfd.
 
+mod arena;
 mod block;
 mod board;
 mod cells;
@@ -51,8 +52,9 @@ mod stderr;
 mod stream;
 mod title;
 
+pub(crate) use arena::{Access, Arena, Marks, Taken, Window};
 pub(crate) use block::{Block, Claim};
-pub(crate) use board::{Board, SLOTS};
+pub(crate) use board::{Board, RESULT_BLOCKS, SLOTS};
 pub(crate) use cells::{Cells, Op};
 pub(crate) use child::{
     Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, waiting_thread, watch, watch_room,

@@ -20,7 +20,7 @@ fn seals() -> SealFlags {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the kernel counts blocks of a file in.
-const BLOCK: u64 = 512;
+pub(super) const BLOCK: u64 = 512;
 
 /// New memory with these bytes in it.
 pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {

@@ -1,15 +1,17 @@
-//! What travels beside a payload: the handles of its elements.
+//! What travels beside a payload: the handles and the blocks of its elements.
 
 use bytes::Bytes;
 
 use super::fd::Fd;
+use crate::wire::blocks::Freight;
 
-/// A payload with the handles of its elements.
+/// A payload with the handles and the blocks of its elements.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parcel {
     /// One record an element.
     pub(crate) records: Bytes,
     pub(crate) luggage: Luggage,
+    pub(crate) freight: Freight,
 }
 
 /// Handles by the number of their element, counted from 0, in that order. Most elements have none and do not stand here.
@@ -17,8 +19,20 @@ pub(crate) struct Parcel {
 pub(crate) struct Luggage(Vec<(u32, Vec<Fd>)>);
 
 impl Parcel {
+    /// One that has no blocks.
     pub(crate) fn new(records: Vec<u8>, luggage: Luggage) -> Self {
-        Self { records: records.into(), luggage }
+        Self { records: records.into(), luggage, freight: Freight::default() }
+    }
+
+    /// Bytes of its values.
+    pub(crate) fn size(&self) -> usize {
+        if self.freight.is_empty() { self.records.len() } else { self.records.len() + self.freight.bytes() }
+    }
+
+    /// Its values stand in the records and nowhere else.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.luggage.is_empty() && self.freight.is_empty()
     }
 }
 

@@ -215,6 +215,7 @@ fn a_dishonest_reply_is_refused() {
         outgrown: false,
         elapsed_ns: 1,
         handles: 0,
+        stowed: None,
     };
     let dishonest = [
         Reply { call: call.call + 1, ..honest },

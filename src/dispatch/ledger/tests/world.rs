@@ -355,8 +355,16 @@ impl World {
         (call.sent, call.watch) = (begun, Watch::Plain);
         let last = begun == call.head.elements || outgrown;
         let (head, elements, elapsed_ns) = (call.head, fresh, 1_000);
-        let reply =
-            Reply { call: head.call, slot: head.slot, elements, last, outgrown, elapsed_ns, handles: 0 };
+        let reply = Reply {
+            call: head.call,
+            slot: head.slot,
+            elements,
+            last,
+            outgrown,
+            elapsed_ns,
+            handles: 0,
+            stowed: None,
+        };
         if last {
             self.boards.calls.borrow_mut().remove(&head.call);
         } else {
