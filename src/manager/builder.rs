@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::exposed::{Exposed, Registry};
-use super::owner::{Begun, Owner, Plan, Secret};
+use super::owner::{Begun, Owner, Plan};
 use super::root::Manager;
-use crate::channel::Address;
+use crate::channel::{Address, Shown};
 use crate::error::{Error, Result};
 use crate::os;
 
@@ -31,7 +31,7 @@ pub struct ManagerBuilder {
     registry: Registry,
     most_sessions: usize,
     address: Option<Address>,
-    key: Option<Secret>,
+    shown: Shown,
     wrong: Option<Error>,
 }
 
@@ -42,7 +42,7 @@ impl ManagerBuilder {
             registry: Registry::default(),
             most_sessions: MOST_SESSIONS,
             address: None,
-            key: None,
+            shown: Shown::default(),
             wrong: None,
         }
     }
@@ -85,8 +85,43 @@ impl ManagerBuilder {
     ///
     /// See [`Manager::connect_with`].
     #[cfg(feature = "net")]
-    pub fn authkey(self, key: &crate::channel::AuthKey) -> Self {
-        Self { key: Some(Secret(*key.as_bytes())), ..self }
+    pub fn authkey(mut self, key: &crate::channel::AuthKey) -> Self {
+        self.shown.key = Some(key.clone());
+        self
+    }
+
+    /// The manager's certificate, and whose certificates it takes, in place of a key, as for [`ListenerBuilder::tls`](crate::ListenerBuilder::tls). Clients connect by [`Manager::connect_with`], with theirs.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use multiprocess::{Manager, Tls};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let tls = Tls::read("chain.pem", "key.pem", "roots.pem")?;
+    /// let manager = Manager::builder().address(("0.0.0.0", 5000)).tls(&tls).start().await?;
+    ///
+    /// // On another machine, with a certificate of its own:
+    /// let tls = Tls::read("chain.pem", "key.pem", "roots.pem")?;
+    /// let theirs = Manager::connect_with(("scores.example.com", 5000), &tls).await?;
+    /// # drop(theirs);
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &crate::channel::Tls) -> Self {
+        self.shown.tls = Some(tls.clone());
+        self
+    }
+
+    /// A key or certificates, in place of what was set before.
+    ///
+    /// # Examples
+    ///
+    /// See [`Manager::connect_with`].
+    #[cfg(feature = "net")]
+    pub fn credentials(self, credentials: impl Into<crate::channel::Credentials>) -> Self {
+        Self { shown: credentials.into().into(), ..self }
     }
 
     /// A type with a name, and methods of it with names. They can be used by other programs, which have no part of this one's code, and by other builds of it. Python: `register`.
@@ -130,7 +165,7 @@ impl ManagerBuilder {
     ///
     /// # Errors
     ///
-    /// - [`Error::Option`] for 0 connections. [`Error::ForeignTask`]: what was registered is not part of the program.
+    /// - [`Error::Option`] for 0 connections, and for both a key and certificates. [`Error::ForeignTask`]: what was registered is not part of the program.
     /// - [`Error::Start`] if it cannot start, or cannot listen at its address. And as for [`Process::spawn`](crate::Process::spawn).
     ///
     /// # Cancel safety
@@ -191,7 +226,7 @@ impl ManagerBuilder {
     }
 
     fn plan(self) -> Result<Plan> {
-        let Self { registry, most_sessions, address, key, wrong, name: _ } = self;
+        let Self { registry, most_sessions, address, shown, wrong, name: _ } = self;
         if let Some(error) = wrong {
             return Err(error);
         }
@@ -201,7 +236,7 @@ impl ManagerBuilder {
                 "a manager without connections could not be called",
             ));
         }
-        Ok(Plan { types: registry.into_travelling(), most_sessions, address, key })
+        Ok(Plan { types: registry.into_travelling(), most_sessions, address, credentials: shown.one()? })
     }
 }
 

@@ -59,7 +59,7 @@ impl Manager {
         Ok(Self::new(guest.blocking_recv()?, None, None))
     }
 
-    /// Connects to a manager of any machine, at its [`address`](crate::ManagerBuilder::address) and with its [key](crate::ManagerBuilder::authkey).
+    /// Connects to a manager of any machine, at its [`address`](crate::ManagerBuilder::address) and with its [key](crate::ManagerBuilder::authkey) or a certificate that it takes.
     ///
     /// # Over a network
     ///
@@ -72,7 +72,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// `Error::Authentication` if the key is another one, [`Error::Connection`](crate::Error::Connection) if nobody can be reached there, and as for [`Proxy::call`](crate::Proxy::call).
+    /// `Error::Authentication` if the key is another one or a certificate is not taken, [`Error::Connection`](crate::Error::Connection) if nobody can be reached there, and as for [`Proxy::call`](crate::Proxy::call).
     ///
     /// # Cancel safety
     ///
@@ -98,9 +98,12 @@ impl Manager {
     /// # }).unwrap();
     /// ```
     #[cfg(feature = "net")]
-    pub async fn connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
+    pub async fn connect_with(
+        address: impl Into<Address>,
+        credentials: impl Into<crate::channel::Credentials>,
+    ) -> Result<Self> {
         let address = address.into();
-        let (route, server) = super::remote::Route::open(address, key.clone()).await?;
+        let (route, server) = super::remote::Route::open(address, credentials.into()).await?;
         Ok(Self::lent(super::lines::Lines::over(server, route)))
     }
 
@@ -114,7 +117,10 @@ impl Manager {
     ///
     /// See [`connect_with`](Self::connect_with).
     #[cfg(feature = "net")]
-    pub fn blocking_connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
-        crate::wait::block_on(Self::connect_with(address, key))
+    pub fn blocking_connect_with(
+        address: impl Into<Address>,
+        credentials: impl Into<crate::channel::Credentials>,
+    ) -> Result<Self> {
+        crate::wait::block_on(Self::connect_with(address, credentials))
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::exposed::{Registry, Travelling};
 use super::server::{Ready, Welcome, make_room};
-use crate::channel::{Address, Listener, Receiver, Sender, blocking_wait, one_way, wait};
+use crate::channel::{Address, Credentials, Listener, Receiver, Sender, blocking_wait, one_way, wait};
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::task::capture_panics;
@@ -22,17 +22,8 @@ pub(super) struct Plan {
     pub(super) types: Travelling,
     pub(super) most_sessions: usize,
     pub(super) address: Option<Address>,
-    pub(super) key: Option<Secret>,
-}
-
-/// A key on its way to the process that listens with it, over a pipe that nobody else has.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Secret(pub(super) [u8; 32]);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
+    /// On its way to the process that listens with them, over a pipe that nobody else has.
+    pub(super) credentials: Option<Credentials>,
 }
 
 /// What a server says when it has started: how to call it, and where it listens.
@@ -62,7 +53,7 @@ impl Plan {
     fn ready(self) -> Result<Ready> {
         let wrong = |why| Error::Incompatible { why };
         let registry = Registry::arrived(self.types).map_err(wrong)?;
-        let listener = self.address.map(|address| listen(address, self.key)).transpose()?;
+        let listener = self.address.map(|address| listen(address, self.credentials)).transpose()?;
         Ready::new(registry, self.most_sessions, listener)
     }
 
@@ -85,13 +76,10 @@ impl Plan {
     }
 }
 
-/// A listener, and whether it has a key.
-fn listen(address: Address, key: Option<Secret>) -> Result<(Listener, bool)> {
-    match key {
-        #[cfg(feature = "net")]
-        Some(Secret(key)) => Ok((Listener::builder().authkey(key.into()).bind(address)?, true)),
-        _ => Ok((Listener::bind(address)?, false)),
-    }
+/// A listener, and whether it takes whoever has shown who they are, and not processes of this user.
+fn listen(address: Address, credentials: Option<Credentials>) -> Result<(Listener, bool)> {
+    let is_keyed = credentials.is_some();
+    Ok((Listener::builder().shown(credentials).bind(address)?, is_keyed))
 }
 
 /// The child's function.

@@ -1,11 +1,11 @@
-//! The client's side over a network: lines with a key, and leases instead of doors.
+//! The client's side over a network: lines with a key or certificates, and leases instead of doors.
 
 use std::sync::Arc;
 
 use super::lines::Lines;
 use super::message::{Answer, Line, PROTOCOL, Refusal, Request};
 use super::reference::lost;
-use crate::channel::{Address, AuthKey, Client};
+use crate::channel::{Address, Client, Credentials};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::wait::block_on;
@@ -14,7 +14,7 @@ use crate::wait::block_on;
 #[derive(Debug)]
 pub(super) struct Route {
     address: Address,
-    key: AuthKey,
+    credentials: Credentials,
     /// By which the server knows that its lines are one client's.
     client: u128,
     /// The first line. It carries no calls, so that no call that is given up closes it; with it the leases end.
@@ -45,16 +45,16 @@ impl Drop for Lease {
 
 impl Route {
     /// Connects for the first time: how to go on, and which server it is.
-    pub(super) async fn open(address: Address, key: AuthKey) -> Result<(Self, u128)> {
+    pub(super) async fn open(address: Address, credentials: Credentials) -> Result<(Self, u128)> {
         let client = os::random().map_err(|cause| Error::connection("get random bytes", cause))?;
         let client = u128::from_ne_bytes(client);
-        let (anchor, server) = greeted(&address, &key, client, true).await?;
-        Ok((Self { address, key, client, anchor }, server))
+        let (anchor, server) = greeted(&address, &credentials, client, true).await?;
+        Ok((Self { address, credentials, client, anchor }, server))
     }
 
     /// One more line, to the very server that knows this client.
     pub(super) async fn line(&self, server: u128) -> Result<Line> {
-        match greeted(&self.address, &self.key, self.client, false).await {
+        match greeted(&self.address, &self.credentials, self.client, false).await {
             Ok((line, greeting)) if greeting == server => Ok(line),
             // Another one listens there now, which has nothing of ours, or nobody does.
             Ok(_) | Err(Error::Authentication { .. } | Error::Refused { why: Refusal::NotAllowed, .. }) => {
@@ -69,8 +69,13 @@ impl Route {
     }
 }
 
-async fn greeted(address: &Address, key: &AuthKey, client: u128, first: bool) -> Result<(Line, u128)> {
-    let line: Line = Client::builder().authkey(key.clone()).connect(address).await?;
+async fn greeted(
+    address: &Address,
+    credentials: &Credentials,
+    client: u128,
+    first: bool,
+) -> Result<(Line, u128)> {
+    let line: Line = Client::builder().credentials(credentials.clone()).connect(address).await?;
     line.send(&Request::Hello { protocol: PROTOCOL, client, first }).await?;
     match line.recv().await? {
         Answer::Welcome { server } => Ok((line, server)),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::handshake::Ciphers;
+use super::cipher::Ciphers;
 use super::outgoing::Pushed;
 use super::session::Session;
 use crate::channel::letter::fits;

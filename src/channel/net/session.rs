@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::handshake::Ciphers;
+use super::cipher::Ciphers;
 use super::incoming::Incoming;
 use super::outgoing::{Outgoing, Pushed};
 use crate::channel::watch::watch_here;
