@@ -150,6 +150,13 @@ fn noise(length: usize) -> Vec<u8> {
 
 /// What fits in one record beside its tag.
 const RECORD: usize = 65_535 - 16;
+/// And in one of TLS.
+const SMALL_RECORD: usize = 16_384;
+
+fn lengths() -> impl Iterator<Item = usize> {
+    let around = |full: usize| [full - 1, full, full + 1, 2 * full];
+    [0, 1, 3 << 20].into_iter().chain([RECORD, SMALL_RECORD].into_iter().flat_map(around))
+}
 
 // conformance C067, C071
 async fn bytes_of_every_length_come_as_they_were_sent<T: Twin>() {
@@ -162,7 +169,7 @@ async fn bytes_of_every_length_come_as_they_were_sent<T: Twin>() {
     for (listener, key) in listeners() {
         let process = start::<T, _, _, _>(echo, (listener.address().clone(), key.clone()));
         let ours: Connection<Vec<u8>, Vec<u8>> = listener.accept().await.expect("it has connected");
-        for length in [0, 1, RECORD - 1, RECORD, RECORD + 1, 2 * RECORD, 3 << 20] {
+        for length in lengths() {
             let bytes = noise(length);
             ours.send_bytes(&bytes).await.expect("it is open");
             assert!(ours.recv_bytes().await.expect("they come back") == bytes, "{length} bytes");

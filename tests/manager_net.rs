@@ -1,4 +1,4 @@
-//! Managers with a key: over TCP and at a path, used by processes and threads that have nothing but the address and the key.
+//! Managers with a key, and with the feature `tls` with certificates: over TCP and at a path, used by processes and threads that have nothing but the address and the key.
 
 #![cfg(feature = "net")]
 
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use futures::future;
 use multiprocess::{
-    Address, AuthKey, DictProxy, Error, Exposed, ListProxy, LockProxy, Manager, Process, Proxy, QueueProxy,
-    Refusal,
+    Address, AuthKey, Credentials, DictProxy, Error, Exposed, ListProxy, LockProxy, Manager, Process, Proxy,
+    QueueProxy, Refusal,
 };
+use support::authority::all_credentials;
 use support::foreign::{SIGKILL, signal};
 use support::gate::{Gate, pass};
 use support::run;
@@ -52,28 +53,31 @@ fn watched(exposed: Exposed<Watched>) -> Exposed<Watched> {
 }
 
 /// Where a manager listens, and its key.
-type Place = (Address, String);
+type Place = (Address, Credentials);
 
 fn connect((address, key): Place) -> Manager {
-    Manager::blocking_connect_with(address, &key.parse().expect("it is a key")).expect(LISTENS)
+    Manager::blocking_connect_with(address, key).expect(LISTENS)
 }
 
 /// A manager in a child that listens there.
-async fn manager(address: impl Into<Address>) -> (Manager, Place) {
-    let key = AuthKey::generate();
+async fn manager(address: impl Into<Address>, key: &Credentials) -> (Manager, Place) {
     let manager =
-        Manager::builder().address(address).authkey(&key).register("Watched", watched).start().await;
+        Manager::builder().address(address).credentials(key).register("Watched", watched).start().await;
     let manager = manager.expect("a child can be started");
-    let place = (manager.address().expect(LISTENS).clone(), key.to_hex());
+    let place = (manager.address().expect(LISTENS).clone(), key.clone());
     (manager, place)
 }
 
-/// Managers over TCP and at a path.
-async fn managers() -> [(Manager, Place); 2] {
+/// Managers over TCP and at a path, with all that they can have in common with their clients.
+async fn managers() -> Vec<(Manager, Place)> {
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("multiprocess-keyed-{}-{number}", std::process::id()));
-    [manager(("127.0.0.1", 0)).await, manager(path).await]
+    let mut managers = Vec::new();
+    for key in all_credentials() {
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("multiprocess-keyed-{}-{number}", std::process::id()));
+        managers.extend([manager(("127.0.0.1", 0), &key).await, manager(path, &key).await]);
+    }
+    managers
 }
 
 async fn ends(manager: Manager) {
@@ -165,7 +169,6 @@ async fn what_is_registered_is_used_over_a_network<T: Twin>() {
 fn an_object_ends_with_the_last_proxy_of_the_last_client() {
     run(async {
         for (manager, (address, key)) in managers().await {
-            let key: AuthKey = key.parse().expect("it is a key");
             let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
             let others = Manager::connect_with(&address, &key).await.expect(LISTENS);
             let tally = Tally::new();
@@ -221,8 +224,8 @@ fn a_client_that_is_killed_loses_its_objects_its_locks_and_its_calls() {
 #[test]
 fn a_manager_that_was_killed_is_gone_though_another_one_listens_there() {
     run(async {
-        let (manager, (address, text)) = manager(("127.0.0.1", 0)).await;
-        let key: AuthKey = text.parse().expect("it is a key");
+        let key = AuthKey::generate().into();
+        let (manager, (address, _)) = manager(("127.0.0.1", 0), &key).await;
         let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
         let tally = Tally::new();
         let made: Proxy<Watched> = theirs.create_named("Watched", (tally.key(),)).await.expect(CALLED);
@@ -238,7 +241,7 @@ fn a_manager_that_was_killed_is_gone_though_another_one_listens_there() {
         drop(manager);
         let next = loop {
             // The port may still be held by what is left of the old one.
-            let next = Manager::builder().address(address.clone()).authkey(&key).start().await;
+            let next = Manager::builder().address(address.clone()).credentials(&key).start().await;
             if let Ok(next) = next {
                 break next;
             }
@@ -254,7 +257,6 @@ fn a_manager_that_was_killed_is_gone_though_another_one_listens_there() {
 fn proxies_of_a_network_stay_where_they_are() {
     run(async {
         for (manager, (address, key)) in managers().await {
-            let key: AuthKey = key.parse().expect("it is a key");
             let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
             let (dict, list) =
                 (theirs.dict().await.expect(CALLED), theirs.list::<u32>().await.expect(CALLED));
@@ -298,8 +300,9 @@ fn whoever_has_another_key_is_no_client() {
 #[test]
 fn the_key_is_in_no_argument_and_no_variable_of_the_manager() {
     run(async {
-        for (manager, (_, text)) in managers().await {
-            let key: AuthKey = text.parse().expect("it is a key");
+        for (manager, (_, key)) in managers().await {
+            let Credentials::Key(key) = key else { continue };
+            let text = key.to_hex();
             let pid = manager.pid().expect("it was started here");
             for file in ["cmdline", "environ"] {
                 let told = std::fs::read(format!("/proc/{pid}/{file}")).expect("it is ours");

@@ -18,7 +18,9 @@ pub use with_tls::{Authority, Certified};
 
 #[cfg(feature = "tls")]
 mod with_tls {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
     use super::Tls;
 
@@ -35,8 +37,14 @@ mod with_tls {
 
     impl Authority {
         pub fn new() -> Self {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            Self::named(&format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed)))
+        }
+
+        pub fn named(name: &str) -> Self {
             let key = KeyPair::generate().expect("there is randomness");
             let mut params = CertificateParams::new([]).expect("it has no names");
+            params.distinguished_name.push(DnType::CommonName, name);
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             let root = params.self_signed(&key).expect("it can be signed").pem();
             Self { issuer: Issuer::new(params, key), root }

@@ -86,7 +86,7 @@ pub(super) async fn write(socket: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> Result
     Ok(())
 }
 
-fn left() -> Error {
+pub(super) fn left() -> Error {
     refused("the other side has ended the handshake; most likely it does not know this one")
 }
 

@@ -57,16 +57,17 @@ pub(super) fn take_said(connection: &mut Connection, out: &mut Vec<u8>) -> io::R
     Ok(())
 }
 
-/// Takes in a record that has come.
-pub(super) fn take_in(connection: &mut Connection, mut sealed: &[u8]) -> Result<(), rustls::Error> {
+/// Takes in a record that has come; false if the other side has said that nothing follows.
+pub(super) fn take_in(connection: &mut Connection, mut sealed: &[u8]) -> Result<bool, rustls::Error> {
     while !sealed.is_empty() {
         match connection.read_tls(&mut sealed) {
-            // The other side has said that nothing follows, and there is no room for more than a record.
-            Ok(0) | Err(_) => break,
-            Ok(_) => connection.process_new_packets().map(drop)?,
+            // There is room for a record, so that nothing is wrong but that.
+            Ok(0) | Err(_) => return Ok(false),
+            Ok(_) if connection.process_new_packets()?.peer_has_closed() => return Ok(false),
+            Ok(_) => {}
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Appends what has come in.
@@ -91,7 +92,9 @@ impl Opener {
     /// Appends what stands in a record; the number of its bytes, of which there may be none.
     pub(in crate::channel::net) fn open(&mut self, sealed: &[u8], out: &mut Vec<u8>) -> Result<usize> {
         let mut connection = self.0.lock();
-        take_in(&mut connection, sealed).map_err(|error| damaged(reason(&error)))?;
+        if !take_in(&mut connection, sealed).map_err(|error| damaged(reason(&error)))? {
+            return Err(damaged("the other side has ended it between two messages"));
+        }
         let before = out.len();
         take_opened(&mut connection, out).map_err(damaged)?;
         Ok(out.len() - before)

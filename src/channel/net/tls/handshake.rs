@@ -21,7 +21,7 @@ use super::cipher::{ciphers, take_in, take_opened, take_said, wanted};
 use super::material::PROTOCOL;
 use super::refusal::{ANOTHER_PROTOCOL, no_handshake};
 use crate::channel::net::cipher::Ciphers;
-use crate::channel::net::greet::{read, write};
+use crate::channel::net::greet::{left, read, write};
 use crate::channel::net::handshake::refused;
 use crate::error::{Error, Result};
 
@@ -94,10 +94,15 @@ async fn hear(connection: &mut Connection, socket: &AsyncFd<OwnedFd>) -> Result<
         record.resize(wanted, 0);
         read(socket, &mut record[come..]).await?;
     }
-    let Err(error) = take_in(connection, &record) else { return Ok(()) };
-    // It may have gone.
-    let _untold = say(connection, socket).await;
-    Err(no_handshake(&error))
+    match take_in(connection, &record) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(left()),
+        Err(error) => {
+            // It may have gone.
+            let _untold = say(connection, socket).await;
+            Err(no_handshake(&error))
+        }
+    }
 }
 
 /// What only a kernel without random bytes brings about.

@@ -32,7 +32,9 @@ fn of_certificate(why: &CertificateError) -> &'static str {
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             "the certificate of the other side is for another name"
         }
-        E::UnknownIssuer => "the certificate of the other side is of no authority that is trusted here",
+        E::UnknownIssuer | E::BadSignature => {
+            "the certificate of the other side is of no authority that is trusted here"
+        }
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
             "the certificate of the other side is for another purpose"
         }
@@ -49,9 +51,12 @@ fn of_alert(alert: AlertDescription) -> &'static str {
         A::CertificateRequired => "the other side wants a certificate",
         A::ProtocolVersion => "the other side has another version of TLS",
         A::NoApplicationProtocol => ANOTHER_PROTOCOL,
-        A::BadCertificate | A::UnsupportedCertificate | A::CertificateUnknown | A::CertificateRevoked => {
-            "the other side does not take this certificate"
-        }
+        // The last is for a signature that is not the authority's.
+        A::BadCertificate
+        | A::UnsupportedCertificate
+        | A::CertificateUnknown
+        | A::CertificateRevoked
+        | A::DecryptError => "the other side does not take this certificate",
         _ => "the other side has broken the handshake off",
     }
 }
