@@ -53,6 +53,8 @@ pub use channel::{AuthKey, Credentials};
 pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
+#[cfg(feature = "net")]
+pub use manager::ManagerClient;
 pub use manager::{
     BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy, EventProxy, Exposed,
     GuardProxy, JoinableQueueProxy, ListProxy, LockProxy, Manager, ManagerBuilder, NamespaceProxy, Pages,

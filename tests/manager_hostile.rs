@@ -17,7 +17,7 @@ type Visitor = (u32, u64, Connection<Vec<u8>, Request>);
 /// A call by place: its kind, the object, what is asked for, offset and fingerprint, arguments, handles.
 type Request = (u8, u64, u8, i64, u64, Vec<u8>, Vec<u8>);
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAKE: u8 = 0;
 const CALL: u8 = 1;
 /// How an answer begins that refuses, and why.

@@ -146,6 +146,12 @@ impl<A, B> Connection<A, B> {
         Self::new(fd, DEFAULT_MAX as u64)
     }
 
+    /// What cuts it off for all who use it; nothing where there is no key.
+    #[cfg(feature = "net")]
+    pub(crate) fn cutter(&self) -> Option<super::net::Cutter> {
+        self.end.cutter()
+    }
+
     /// Bytes that a message of this end may have, sent or received; 1 GiB unless it is set. It travels with the end, and says nothing to the other one.
     ///
     /// A message over it is [`Error::MessageTooLarge`] for who sends it and for who receives it, before memory is made for it. Lengths have 64 bits.

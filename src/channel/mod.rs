@@ -37,6 +37,8 @@ pub(crate) use net::Shown;
 pub use net::Tls;
 #[cfg(feature = "net")]
 pub use net::{AuthKey, Credentials};
+#[cfg(feature = "net")]
+pub(crate) use net::{Cutter, HANDSHAKE};
 #[cfg(all(fuzzing, feature = "net"))]
 pub(crate) use net::{received, shaken};
 pub use pipe::{one_way, pipe};

@@ -1,6 +1,7 @@
 //! How a manager is to be.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::exposed::{Exposed, Registry};
 use super::owner::{Begun, Owner, Plan};
@@ -11,6 +12,9 @@ use crate::os;
 
 /// Sessions that a manager has at once, unless it is set.
 const MOST_SESSIONS: usize = 1_024;
+
+/// How long a client over a network may give no sign of life, unless it is set.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Builds a [`Manager`]: every option has a default.
 ///
@@ -32,6 +36,7 @@ pub struct ManagerBuilder {
     most_sessions: usize,
     address: Option<Address>,
     shown: Shown,
+    patience: Duration,
     wrong: Option<Error>,
 }
 
@@ -43,6 +48,7 @@ impl ManagerBuilder {
             most_sessions: MOST_SESSIONS,
             address: None,
             shown: Shown::default(),
+            patience: PATIENCE,
             wrong: None,
         }
     }
@@ -124,6 +130,20 @@ impl ManagerBuilder {
         Self { shown: credentials.into().into(), ..self }
     }
 
+    /// How long a client that comes over a network may give no sign of life; 30 s unless it is set. Then it is gone, as one is that has ended: the manager lets go of the objects that it has lent to it,
+    /// of the locks that it held, and of the calls that it waits for, and takes nothing from it any more.
+    ///
+    /// Clients give four signs of life within that time, or within [their own](crate::ManagerClient::server_timeout), which is never more than three quarters of it: so a client that a partition cuts off knows it before the
+    /// manager gives to others what it held. A machine that was asleep meanwhile knows it when it has woken.
+    ///
+    /// # Examples
+    ///
+    /// See [`ManagerClient`](crate::ManagerClient).
+    #[cfg(feature = "net")]
+    pub fn client_timeout(self, limit: Duration) -> Self {
+        Self { patience: limit, ..self }
+    }
+
     /// A type with a name, and methods of it with names. They can be used by other programs, which have no part of this one's code, and by other builds of it. Python: `register`.
     ///
     /// # Examples
@@ -165,7 +185,7 @@ impl ManagerBuilder {
     ///
     /// # Errors
     ///
-    /// - [`Error::Option`] for 0 connections, and for both a key and certificates. [`Error::ForeignTask`]: what was registered is not part of the program.
+    /// - [`Error::Option`] for 0 connections, for a time of 0 that clients have, and for both a key and certificates. [`Error::ForeignTask`]: what was registered is not part of the program.
     /// - [`Error::Start`] if it cannot start, or cannot listen at its address. And as for [`Process::spawn`](crate::Process::spawn).
     ///
     /// # Cancel safety
@@ -226,7 +246,7 @@ impl ManagerBuilder {
     }
 
     fn plan(self) -> Result<Plan> {
-        let Self { registry, most_sessions, address, shown, wrong, name: _ } = self;
+        let Self { registry, most_sessions, address, shown, patience, wrong, name: _ } = self;
         if let Some(error) = wrong {
             return Err(error);
         }
@@ -236,7 +256,11 @@ impl ManagerBuilder {
                 "a manager without connections could not be called",
             ));
         }
-        Ok(Plan { types: registry.into_travelling(), most_sessions, address, credentials: shown.one()? })
+        if patience.is_zero() {
+            return Err(Error::option("client_timeout", "every client would be gone at once"));
+        }
+        let (types, credentials) = (registry.into_travelling(), shown.one()?);
+        Ok(Plan { types, most_sessions, address, patience, credentials })
     }
 }
 

@@ -66,9 +66,10 @@ impl Manager {
     /// - What may be called is what is [registered](crate::ManagerBuilder::register) by name, and what this crate has itself: [`dict`](Self::dict) and so on, without `update`. Everything else is
     ///   [`Refusal::OtherProgram`](crate::Refusal::OtherProgram), since nobody knows that both run the same program.
     /// - A proxy stays in its process and does not travel, and what is kept in dicts, lists and queues holds no proxies. Whoever is to have an object finds it by the name that it is [published](Self::publish) with.
-    /// - The manager keeps an object for this client until its last proxy here is dropped, or the client is gone: it has ended or closed its connection, or its machine has not answered for 30 s. So an
+    /// - The manager keeps an object for this client until its last proxy here is dropped, or the client is gone: it has ended or closed its connection, or has given no sign of life [for 30 s](crate::ManagerBuilder::client_timeout). So an
     ///   object that two clients share is to be published, or held by one of them until the other has found it.
-    /// - There is no reconnecting: when the connection is lost, every call is [`Error::Disconnected`](crate::Error::Disconnected).
+    /// - There is no reconnecting: when the connection is lost, or the manager has given no sign of life [for 20 s](crate::ManagerClient::server_timeout), every call is [`Error::Disconnected`](crate::Error::Disconnected). No
+    ///   call is ever sent twice: one that fails so may have been done or not.
     ///
     /// # Errors
     ///
@@ -102,9 +103,7 @@ impl Manager {
         address: impl Into<Address>,
         credentials: impl Into<crate::channel::Credentials>,
     ) -> Result<Self> {
-        let address = address.into();
-        let (route, server) = super::remote::Route::open(address, credentials.into()).await?;
-        Ok(Self::lent(super::lines::Lines::over(server, route)))
+        Self::client().connect(address, credentials).await
     }
 
     /// As [`connect_with`](Self::connect_with), for code outside async: blocks this thread.
@@ -121,6 +120,16 @@ impl Manager {
         address: impl Into<Address>,
         credentials: impl Into<crate::channel::Credentials>,
     ) -> Result<Self> {
-        crate::wait::block_on(Self::connect_with(address, credentials))
+        Self::client().blocking_connect(address, credentials)
+    }
+
+    /// A client of a manager over a network with options, such as how long the manager may give no sign of life.
+    ///
+    /// # Examples
+    ///
+    /// See [`ManagerClient`](crate::ManagerClient).
+    #[cfg(feature = "net")]
+    pub fn client() -> super::client::ManagerClient {
+        super::client::ManagerClient::new()
     }
 }

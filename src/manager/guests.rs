@@ -1,18 +1,25 @@
 //! Clients that come over a network, where doors do not travel: the server holds for each of them the doors of what it uses.
 //!
-//! A client has one or more lines. With the last of them it is gone, and so are its leases.
+//! A client has a first line, over which it gives signs of life, and any number of others. With the first one the client is gone, however that ends: its leases end, and its other lines are
+//! hung up.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use super::message::Door;
+use super::session::ServerLine;
+use crate::os;
 
-#[derive(Debug, Default)]
-pub(super) struct Guests(Mutex<HashMap<u128, Guest>>);
+#[derive(Debug)]
+pub(super) struct Guests {
+    all: Mutex<HashMap<u128, Guest>>,
+    patience: Duration,
+}
 
 #[derive(Debug, Default)]
 struct Guest {
-    lines: usize,
+    lines: Vec<Weak<ServerLine>>,
     leases: HashMap<u64, Lease>,
 }
 
@@ -23,23 +30,34 @@ struct Lease {
 }
 
 impl Guests {
+    /// Who gives no sign of life for so long is gone.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { all: Mutex::default(), patience }
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// One more line of a client; false if it is not the first and the client is not known (any more), or the other way round.
-    pub(super) fn enter(&self, client: u128, first: bool) -> bool {
+    pub(super) fn enter(&self, client: u128, first: bool, line: &Arc<ServerLine>) -> bool {
         let mut guests = self.lock();
         if guests.contains_key(&client) == first {
             return false;
         }
-        guests.entry(client).or_default().lines += 1;
+        let lines = &mut guests.entry(client).or_default().lines;
+        lines.retain(|line| line.strong_count() > 0);
+        lines.push(Arc::downgrade(line));
         true
     }
 
+    /// The first line of a client has ended.
     pub(super) fn leave(&self, client: u128) {
-        let mut guests = self.lock();
-        let Some(guest) = guests.get_mut(&client) else { return };
-        guest.lines -= 1;
-        let gone = if guest.lines == 0 { guests.remove(&client) } else { None };
-        drop(guests);
-        drop(gone);
+        let gone = self.lock().remove(&client);
+        let lines = gone.iter().flat_map(|guest| &guest.lines);
+        for line in lines.filter_map(Weak::upgrade) {
+            os::hang_up(&*line);
+        }
     }
 
     /// The client uses an object once more.
@@ -71,6 +89,6 @@ impl Guests {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u128, Guest>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

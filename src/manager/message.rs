@@ -1,5 +1,7 @@
 //! What goes over doors and lines.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::blob::Blob;
@@ -7,7 +9,7 @@ use crate::channel::{Connection, Receiver, Sender};
 use crate::wire::Failure;
 
 /// Two processes talk only if they speak the same version.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// Where whoever wants to call sends a line through.
 pub(super) type Door = Sender<Visitor>;
@@ -38,6 +40,8 @@ pub(super) enum Request {
     },
     /// The client uses this object once less. It is not answered.
     Forget(u64),
+    /// Asks for a sign of life, over the first line of a client.
+    Ping,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -102,13 +106,18 @@ pub(super) enum Answer {
     Lent {
         object: u64,
     },
+    /// Of which version the server is, which one, and how long it waits for a sign of life.
     Welcome {
+        protocol: u32,
         server: u128,
+        patience: Duration,
     },
     Failed(Failure),
     /// The function that was to make an object has said so.
     NotCreated(String),
     Refused(Refusal),
+    /// The sign of life.
+    Pong,
 }
 
 /// Why a [`Manager`](crate::Manager) refuses a call; see [`Error::Refused`](crate::Error::Refused).

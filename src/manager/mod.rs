@@ -11,6 +11,8 @@
 mod blob;
 mod builder;
 mod call;
+#[cfg(feature = "net")]
+mod client;
 mod connect;
 mod exposed;
 mod guests;
@@ -19,6 +21,8 @@ mod message;
 mod owner;
 mod proxy;
 mod publish;
+#[cfg(feature = "net")]
+mod pulse;
 mod reference;
 #[cfg(feature = "net")]
 mod remote;
@@ -30,6 +34,8 @@ mod shapes;
 mod typed;
 
 pub use builder::ManagerBuilder;
+#[cfg(feature = "net")]
+pub use client::ManagerClient;
 pub use exposed::Exposed;
 pub use message::Refusal;
 pub use proxy::Proxy;

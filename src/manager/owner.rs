@@ -4,11 +4,13 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::exposed::{Registry, Travelling};
+use super::guests::Guests;
 use super::server::{Ready, Welcome, make_room};
 use crate::channel::{Address, Credentials, Listener, Receiver, Sender, blocking_wait, one_way, wait};
 use crate::error::{Error, Result};
@@ -22,6 +24,8 @@ pub(super) struct Plan {
     pub(super) types: Travelling,
     pub(super) most_sessions: usize,
     pub(super) address: Option<Address>,
+    /// How long it waits for a sign of life of a client over a network.
+    pub(super) patience: Duration,
     /// On its way to the process that listens with them, over a pipe that nobody else has.
     pub(super) credentials: Option<Credentials>,
 }
@@ -54,7 +58,7 @@ impl Plan {
         let wrong = |why| Error::Incompatible { why };
         let registry = Registry::arrived(self.types).map_err(wrong)?;
         let listener = self.address.map(|address| listen(address, self.credentials)).transpose()?;
-        Ready::new(registry, self.most_sessions, listener)
+        Ready::new(registry, self.most_sessions, listener, Guests::new(self.patience))
     }
 
     /// Serves on threads of this process.

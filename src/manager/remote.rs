@@ -1,11 +1,13 @@
 //! The client's side over a network: lines with a key or certificates, and leases instead of doors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lines::Lines;
 use super::message::{Answer, Line, PROTOCOL, Refusal, Request};
+use super::pulse::{Pulse, limit};
 use super::reference::lost;
-use crate::channel::{Address, Client, Credentials};
+use crate::channel::{Address, Client, Credentials, HANDSHAKE};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::wait::block_on;
@@ -18,7 +20,15 @@ pub(super) struct Route {
     /// By which the server knows that its lines are one client's.
     client: u128,
     /// The first line. It carries no calls, so that no call that is given up closes it; with it the leases end.
-    anchor: Line,
+    anchor: Arc<Line>,
+    pulse: Pulse,
+}
+
+/// What a server says when a line is let in.
+struct Greeting {
+    line: Line,
+    server: u128,
+    patience: Duration,
 }
 
 /// The use of one object, which ends when the last proxy of it that came with this lease is dropped.
@@ -45,17 +55,40 @@ impl Drop for Lease {
 
 impl Route {
     /// Connects for the first time: how to go on, and which server it is.
-    pub(super) async fn open(address: Address, credentials: Credentials) -> Result<(Self, u128)> {
+    pub(super) async fn open(
+        address: Address,
+        credentials: Credentials,
+        wanted: Duration,
+    ) -> Result<(Self, u128)> {
         let client = os::random().map_err(|cause| Error::connection("get random bytes", cause))?;
         let client = u128::from_ne_bytes(client);
-        let (anchor, server) = greeted(&address, &credentials, client, true).await?;
-        Ok((Self { address, credentials, client, anchor }, server))
+        let line = reach(&address, &credentials).await?;
+        let Greeting { line, server, patience } = greet(line, client, true).await?;
+        let anchor = Arc::new(line);
+        let pulse = Pulse::start(Arc::clone(&anchor), limit(wanted, patience))?;
+        Ok((Self { address, credentials, client, anchor, pulse }, server))
     }
 
     /// One more line, to the very server that knows this client.
     pub(super) async fn line(&self, server: u128) -> Result<Line> {
-        match greeted(&self.address, &self.credentials, self.client, false).await {
-            Ok((line, greeting)) if greeting == server => Ok(line),
+        tokio::select! {
+            biased;
+            () = self.pulse.lost() => Err(Error::Disconnected),
+            line = self.new_line(server) => line,
+        }
+    }
+
+    async fn new_line(&self, server: u128) -> Result<Line> {
+        let line = reach(&self.address, &self.credentials).await;
+        let greeted = match line {
+            Ok(line) => {
+                self.pulse.watch(&line);
+                greet(line, self.client, false).await
+            }
+            Err(error) => Err(error),
+        };
+        match greeted {
+            Ok(greeting) if greeting.server == server => Ok(greeting.line),
             // Another one listens there now, which has nothing of ours, or nobody does.
             Ok(_) | Err(Error::Authentication { .. } | Error::Refused { why: Refusal::NotAllowed, .. }) => {
                 Err(Error::Disconnected)
@@ -69,17 +102,21 @@ impl Route {
     }
 }
 
-async fn greeted(
-    address: &Address,
-    credentials: &Credentials,
-    client: u128,
-    first: bool,
-) -> Result<(Line, u128)> {
-    let line: Line = Client::builder().credentials(credentials.clone()).connect(address).await?;
+async fn reach(address: &Address, credentials: &Credentials) -> Result<Line> {
+    Client::builder().credentials(credentials).connect(address).await
+}
+
+/// Says whose line it is.
+async fn greet(line: Line, client: u128, first: bool) -> Result<Greeting> {
+    let refused = |why| Error::Refused { task: "a connection".into(), why };
     line.send(&Request::Hello { protocol: PROTOCOL, client, first }).await?;
-    match line.recv().await? {
-        Answer::Welcome { server } => Ok((line, server)),
-        Answer::Refused(why) => Err(Error::Refused { task: "a connection".into(), why }),
-        _ => Err(Error::DecodeMessage { cause: "it answers another question".into() }),
+    match line.recv_timeout(HANDSHAKE).await? {
+        Some(Answer::Welcome { protocol: PROTOCOL, server, patience }) => {
+            Ok(Greeting { line, server, patience })
+        }
+        Some(Answer::Welcome { .. }) => Err(refused(Refusal::OtherVersion)),
+        Some(Answer::Refused(why)) => Err(refused(why)),
+        Some(_) => Err(Error::DecodeMessage { cause: "it answers another question".into() }),
+        None => Err(Error::connection("connect", std::io::ErrorKind::TimedOut.into())),
     }
 }

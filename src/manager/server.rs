@@ -84,6 +84,7 @@ impl Ready {
         registry: Registry,
         most_sessions: usize,
         listener: Option<(Listener, bool)>,
+        guests: Guests,
     ) -> Result<Self> {
         capture_panics();
         let failed = |cause| Error::start("start the manager's runtime", cause);
@@ -103,7 +104,7 @@ impl Ready {
             sessions: Mutex::default(),
             left: Condvar::new(),
             most_sessions,
-            guests: Guests::default(),
+            guests,
             runtime: runtime.handle().clone(),
             stopped: Notify::new(),
             ended: watch::Sender::new(false),

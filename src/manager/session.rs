@@ -18,6 +18,8 @@ use super::reference::Reference;
 use super::server::{Server, ours};
 use crate::channel::Connection;
 use crate::error::Error;
+#[cfg(feature = "net")]
+use crate::os;
 use crate::os::Image;
 use crate::task::{MakerRef, MethodRef, Object, Unmade, caught, resolve_maker, resolve_method};
 use crate::wire::Failure;
@@ -65,6 +67,8 @@ pub(super) struct Session {
     /// Over a network: whose line it is, once it has said so.
     client: Cell<Option<u128>>,
     is_remote: bool,
+    /// It is the first line of its client, over which that gives signs of life.
+    is_first: Cell<bool>,
     /// It has asked for the end of the server.
     ends: Cell<bool>,
     methods: RefCell<HashMap<(i64, u64), MethodRef>>,
@@ -80,6 +84,7 @@ impl Session {
             is_same_version: Cell::new(protocol == PROTOCOL),
             client: Cell::new(None),
             is_remote: false,
+            is_first: Cell::new(false),
             ends: Cell::new(false),
             methods: RefCell::default(),
         }
@@ -94,6 +99,7 @@ impl Session {
             is_same_version: Cell::new(false),
             client: Cell::new(None),
             is_remote: true,
+            is_first: Cell::new(false),
             ends: Cell::new(false),
             methods: RefCell::default(),
         }
@@ -106,15 +112,17 @@ impl Session {
     /// Serves until the client is gone.
     pub(super) fn serve(&self) {
         loop {
-            let answer = match self.line.blocking_recv() {
-                Ok(Request::Ask(ask)) => self.answer(ask),
-                Ok(Request::Release(number)) => {
+            let answer = match self.next() {
+                Ok(None) => break,
+                Ok(Some(Request::Ask(ask))) => self.answer(ask),
+                Ok(Some(Request::Release(number))) => {
                     // Its drop may be the program's own.
                     let _panicked = caught(|| KEPT.with_borrow_mut(|kept| kept.remove(&number)));
                     continue;
                 }
-                Ok(Request::Hello { protocol, client, first }) => self.greet(protocol, client, first),
-                Ok(Request::Forget(object)) => {
+                Ok(Some(Request::Hello { protocol, client, first })) => self.greet(protocol, client, first),
+                Ok(Some(Request::Ping)) => Answer::Pong,
+                Ok(Some(Request::Forget(object))) => {
                     if let Some(client) = self.client.get() {
                         self.server.guests().forget(client, object);
                     }
@@ -139,8 +147,17 @@ impl Session {
             }
         }
         let _panicked = caught(|| drop(KEPT.take()));
-        if let Some(client) = self.client.take() {
+        if let Some(client) = self.client.take().filter(|_| self.is_first.get()) {
             self.server.guests().leave(client);
+        }
+    }
+
+    /// What the client says next; nothing if it should have said something by now.
+    fn next(&self) -> Result<Option<Request>, Error> {
+        if self.is_remote && (self.is_first.get() || self.client.get().is_none()) {
+            self.line.blocking_recv_timeout(self.server.guests().patience())
+        } else {
+            self.line.blocking_recv().map(Some)
         }
     }
 
@@ -149,12 +166,19 @@ impl Session {
         if protocol != PROTOCOL {
             return Answer::Refused(Refusal::OtherVersion);
         }
-        if !self.is_remote || self.client.get().is_some() || !self.server.guests().enter(client, first) {
+        let guests = self.server.guests();
+        if !self.is_remote || self.client.get().is_some() || !guests.enter(client, first, &self.line) {
             return Answer::Refused(Refusal::NotAllowed);
         }
         self.is_same_version.set(true);
         self.client.set(Some(client));
-        Answer::Welcome { server: self.server.id() }
+        self.is_first.set(first);
+        let patience = guests.patience();
+        #[cfg(feature = "net")]
+        if first {
+            os::end_when_untaken(&*self.line, patience);
+        }
+        Answer::Welcome { protocol: PROTOCOL, server: self.server.id(), patience }
     }
 
     /// Sends an answer; false if nobody hears it.

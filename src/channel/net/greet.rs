@@ -15,7 +15,7 @@ use crate::os;
 use crate::wire::Fd;
 
 /// Time for a handshake, unless another one is set.
-pub(in crate::channel) const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How a side begins.
 pub(super) enum Opening {

@@ -35,7 +35,8 @@ pub(super) use dial::dial;
 pub(super) use doorman::{Doorman, Terms};
 #[cfg(fuzzing)]
 pub(crate) use fuzzed::{received, shaken};
-pub(super) use greet::HANDSHAKE;
+pub(crate) use greet::HANDSHAKE;
+pub(crate) use remote::Cutter;
 pub(super) use remote::{Note, Remote};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

@@ -75,6 +75,13 @@ impl Session {
         }
     }
 
+    /// Nothing comes and goes any more, for whoever uses it.
+    pub(super) fn cut(&self) {
+        if self.is_ours().is_ok() {
+            os::hang_up(self.socket());
+        }
+    }
+
     /// Writes what is left, at once if there is room.
     fn write_rest(self: &Arc<Self>) {
         if self.has_helper.swap(true, Ordering::AcqRel) || self.is_written() {

@@ -95,7 +95,7 @@ pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
 #[cfg(feature = "net")]
 pub(crate) use stream::{
-    Semaphore, close_writing, configure, is_of_another_kind, listen_on, send_some, stop_listening, take_some,
-    watch_stream,
+    Semaphore, close_writing, configure, end_when_untaken, is_of_another_kind, listen_on, send_some,
+    stop_listening, take_some, watch_stream,
 };
 pub(crate) use title::{Title, roomy_title};
