@@ -39,6 +39,20 @@ const UNKNOWN_OBJECT: u8 = 0;
 const OTHER_VERSION: u8 = 5;
 const NOT_ALLOWED: u8 = 7;
 
+/// A call of what is the crate's own: the object, the name, arguments, handles, and what is lent.
+type Ask = (u8, u64, u8, String, Vec<u8>, Vec<u8>, Vec<u64>);
+
+fn len_of(object: u64, lent: &[u64]) -> Vec<u8> {
+    encoded::<Ask>(&(ASK, object, CALL_OURS, "len".to_owned(), Vec::new(), Vec::new(), lent.to_vec()))
+}
+
+/// A value as it is sent.
+fn encoded<T: multiprocess::Payload>(value: &T) -> Vec<u8> {
+    let (ours, theirs) = multiprocess::pipe::<T, Vec<u8>>().expect("there are descriptors left");
+    ours.blocking_send(value).expect(OPEN);
+    theirs.blocking_recv_bytes().expect("it was sent")
+}
+
 /// Hello: the version, whose line it is, and whether it is the first.
 type Hello = (u8, u32, u128, bool);
 /// Welcome: the version, which server, and its patience.
@@ -87,7 +101,7 @@ fn a_client_of_another_version_is_refused_whatever_else_it_says() {
                 let line = line::<Hello>(&address, &key).await;
                 line.send(&(HELLO, version, 7, first)).await.expect(OPEN);
                 assert_eq!(line.recv_bytes().await.expect("it is answered"), [REFUSED, OTHER_VERSION]);
-                line.send_bytes(&[ASK, 0, CALL_OURS, 3, b'l', b'e', b'n', 0, 0]).await.expect(OPEN);
+                line.send_bytes(&len_of(0, &[])).await.expect(OPEN);
                 assert_eq!(line.recv_bytes().await.expect("it is answered"), [REFUSED, OTHER_VERSION]);
             }
         }
@@ -116,9 +130,7 @@ async fn connect_to(key: &AuthKey, answer: &[u8]) -> Result<Manager> {
 #[test]
 fn a_manager_of_another_version_is_refused_by_its_clients() {
     fn welcome(version: u32) -> Vec<u8> {
-        let (ours, theirs) = multiprocess::pipe::<Welcome, Vec<u8>>().expect("there are descriptors left");
-        ours.blocking_send(&(WELCOME, version, 7, (30, 0))).expect(OPEN);
-        theirs.blocking_recv_bytes().expect("it was sent")
+        encoded::<Welcome>(&(WELCOME, version, 7, (30, 0)))
     }
     run(async {
         let key = AuthKey::generate();
@@ -154,11 +166,15 @@ fn whoever_has_the_key_has_only_what_was_lent_to_it() {
         assert_eq!(line.recv_bytes().await.expect("it is answered")[0], WELCOME);
         line.send(&(HELLO, VERSION, 8, true)).await.expect(OPEN);
         assert_eq!(line.recv_bytes().await.expect("it is answered"), [REFUSED, NOT_ALLOWED]);
-        let object = u8::try_from(list.id()).expect("it is small");
-        for object in [0, object, object + 1] {
-            line.send_bytes(&[ASK, object, CALL_OURS, 3, b'l', b'e', b'n', 0, 0]).await.expect(OPEN);
+        for object in [0, list.id(), list.id().wrapping_add(1)] {
+            line.send_bytes(&len_of(object, &[])).await.expect(OPEN);
+            assert_eq!(line.recv_bytes().await.expect("it is answered"), [REFUSED, UNKNOWN_OBJECT]);
+            // Nor does it give a proxy of that to anybody.
+            line.send_bytes(&len_of(object, &[object])).await.expect(OPEN);
             assert_eq!(line.recv_bytes().await.expect("it is answered"), [REFUSED, UNKNOWN_OBJECT]);
         }
+        line.send_bytes(&len_of(0, &[0; 65])).await.expect(OPEN);
+        assert_eq!(line.recv_bytes().await.expect("it is answered"), [REFUSED, NOT_ALLOWED]);
         line.send_bytes(&[PING]).await.expect(OPEN);
         assert_eq!(line.recv_bytes().await.expect("it is answered"), [PONG]);
         for length in [1, 2, 7, 100, 40_000] {

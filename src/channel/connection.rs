@@ -146,6 +146,11 @@ impl<A, B> Connection<A, B> {
         Self::new(fd, DEFAULT_MAX as u64)
     }
 
+    /// The descriptor, of an end that travels.
+    pub(crate) fn into_fd(self) -> Fd {
+        self.end.into_fd()
+    }
+
     /// What cuts it off for all who use it; nothing where there is no key.
     #[cfg(feature = "net")]
     pub(crate) fn cutter(&self) -> Option<super::net::Cutter> {

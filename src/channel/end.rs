@@ -74,6 +74,10 @@ impl End {
         self.remote.is_none()
     }
 
+    pub(super) fn into_fd(self) -> Fd {
+        self.fd
+    }
+
     #[cfg(feature = "net")]
     pub(super) fn cutter(&self) -> Option<super::net::Cutter> {
         self.remote.as_ref().map(Remote::cutter)

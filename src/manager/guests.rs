@@ -10,11 +10,23 @@ use std::time::Duration;
 use super::message::Door;
 use super::session::ServerLine;
 use crate::os;
+use crate::wire::Fd;
+
+/// Which socket a descriptor is of.
+type Id = (u64, u64);
 
 #[derive(Debug)]
 pub(super) struct Guests {
     all: Mutex<HashMap<u128, Guest>>,
+    doors: Mutex<Doors>,
     patience: Duration,
+}
+
+/// Which object a door leads to, whoever has sent it here.
+#[derive(Debug, Default)]
+struct Doors {
+    objects: HashMap<Id, u64>,
+    sockets: HashMap<u64, Id>,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +44,7 @@ struct Lease {
 impl Guests {
     /// Who gives no sign of life for so long is gone.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { all: Mutex::default(), patience }
+        Self { all: Mutex::default(), doors: Mutex::default(), patience }
     }
 
     pub(super) fn patience(&self) -> Duration {
@@ -86,6 +98,41 @@ impl Guests {
 
     pub(super) fn uses(&self, client: u128, object: u64) -> bool {
         self.lock().get(&client).is_some_and(|guest| guest.leases.contains_key(&object))
+    }
+
+    /// There is this door to an object.
+    pub(super) fn has_door(&self, object: u64, door: &Door) {
+        if let Ok(socket) = os::identity_of(door) {
+            let mut doors = self.doors();
+            doors.objects.insert(socket, object);
+            doors.sockets.insert(object, socket);
+        }
+    }
+
+    /// There is no door to it any more.
+    pub(super) fn has_no_door(&self, object: u64) {
+        let mut doors = self.doors();
+        if let Some(socket) = doors.sockets.remove(&object) {
+            doors.objects.remove(&socket);
+        }
+    }
+
+    /// Lends the objects that these handles are doors of; they come back if one of them is not.
+    pub(super) fn lend(&self, client: u128, handles: Vec<Fd>) -> Result<Vec<u64>, Vec<Fd>> {
+        let object = |handle: &Fd| self.doors().objects.get(&os::identity_of(handle).ok()?).copied();
+        let Some(objects) = handles.iter().map(object).collect::<Option<Vec<_>>>() else {
+            return Err(handles);
+        };
+        let doors = handles.iter().map(|handle| handle.clone().into_owned());
+        let Ok(doors) = doors.collect::<Result<Vec<_>, _>>() else { return Err(handles) };
+        for (object, door) in objects.iter().zip(doors) {
+            self.lease(client, *object, Door::with_defaults(door));
+        }
+        Ok(objects)
+    }
+
+    fn doors(&self) -> MutexGuard<'_, Doors> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u128, Guest>> {

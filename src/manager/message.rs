@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::blob::Blob;
+use super::blob::{Blob, Raw};
 use crate::channel::{Connection, Receiver, Sender};
 use crate::wire::Failure;
 
@@ -42,6 +42,8 @@ pub(super) enum Request {
     Forget(u64),
     /// Asks for a sign of life, over the first line of a client.
     Ping,
+    /// What the last answer has lent has come to who uses it. It is not answered.
+    Took,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,6 +52,8 @@ pub(super) struct Ask {
     pub(super) object: u64,
     pub(super) what: What,
     pub(super) arguments: Blob,
+    /// Over a network: the objects whose proxies are in the arguments, in the place of their handles.
+    pub(super) lent: Vec<u64>,
 }
 
 /// Functions are named by their place in the image, which only this program has, or by a name that they were registered with.
@@ -118,6 +122,11 @@ pub(super) enum Answer {
     Refused(Refusal),
     /// The sign of life.
     Pong,
+    /// As `Value`, over a network: the objects whose proxies are in it are lent, in the place of their handles.
+    Lending {
+        value: Raw,
+        lent: Vec<u64>,
+    },
 }
 
 /// Why a [`Manager`](crate::Manager) refuses a call; see [`Error::Refused`](crate::Error::Refused).

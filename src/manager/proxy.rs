@@ -157,9 +157,9 @@ impl<T: Send + 'static> Proxy<T> {
         if !method.is_native() {
             return Err(Error::ForeignTask { task: method.name().to_owned() });
         }
-        let call = Call::of(method.name(), self.id(), args)?;
+        let mut call = self.reference.encode(|| Call::of(method.name(), self.id(), args))?;
         let (offset, fingerprint) = method.reference();
-        let request = self.reference.ask(What::Call { offset, fingerprint }, &call);
+        let request = self.reference.ask(What::Call { offset, fingerprint }, &mut call);
         Ok((call, request))
     }
 }
@@ -214,9 +214,9 @@ impl<T> Proxy<T> {
     }
 
     fn by_name<R: Payload, Args: Arguments>(&self, name: &str, args: &Args) -> Result<(Call, Request)> {
-        let call = Call::named(name, self.id(), args)?;
+        let mut call = self.reference.encode(|| Call::named(name, self.id(), args))?;
         let what = What::CallNamed { name: name.to_owned(), types: types_fingerprint::<Args, R>() };
-        let request = self.reference.ask(what, &call);
+        let request = self.reference.ask(what, &mut call);
         Ok((call, request))
     }
 

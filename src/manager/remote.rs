@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::blob::Blob;
 use super::lines::Lines;
-use super::message::{Answer, Line, PROTOCOL, Refusal, Request};
+use super::message::{Answer, Line, PROTOCOL, Refusal, Request, Visitor};
 use super::pulse::{Pulse, limit};
 use super::reference::lost;
-use crate::channel::{Address, Client, Credentials, HANDSHAKE};
+use crate::channel::{Address, Client, Credentials, HANDSHAKE, one_way};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::wait::block_on;
+use crate::wire::Fd;
 
 /// How to reach a server over a network.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Route {
     /// The first line. It carries no calls, so that no call that is given up closes it; with it the leases end.
     anchor: Arc<Line>,
     pulse: Pulse,
+    /// The descriptor in handles of what is lent: of a door that leads nowhere.
+    token: Fd,
 }
 
 /// What a server says when a line is let in.
@@ -41,6 +45,41 @@ pub(super) struct Lease {
 impl Lease {
     pub(super) fn new(lines: &Arc<Lines>, object: u64) -> Arc<Self> {
         Arc::new(Self { lines: Arc::clone(lines), object })
+    }
+
+    pub(super) fn lines(&self) -> &Arc<Lines> {
+        &self.lines
+    }
+
+    pub(super) fn object(&self) -> u64 {
+        self.object
+    }
+
+    /// What stands for it in a value that is sent to its server, or has come from there: a descriptor that is of no use.
+    pub(super) fn handle(self: &Arc<Self>) -> Result<Fd> {
+        let route = self.lines.route().ok_or(Error::Disconnected)?;
+        Ok(Fd::standing_for(Arc::clone(self) as _, route.token.share()))
+    }
+
+    /// What this handle stands for.
+    pub(super) fn of(handle: &Fd) -> Option<Arc<Self>> {
+        handle.stands_for()
+    }
+}
+
+/// What has come over a line, with what is lent with it, and which the server is told that it has come.
+pub(super) fn taken(lines: &Arc<Lines>, line: &Line, answer: Answer) -> Result<Answer> {
+    match answer {
+        Answer::Lent { object } => {
+            line.try_send(&Request::Took)?;
+            Ok(Answer::Lent { object })
+        }
+        Answer::Lending { value, lent } => {
+            line.try_send(&Request::Took)?;
+            let handles = lent.into_iter().map(|object| Lease::new(lines, object).handle());
+            Ok(Answer::Value(Blob { bytes: value, handles: handles.collect::<Result<_>>()? }))
+        }
+        other => Ok(other),
     }
 }
 
@@ -66,7 +105,8 @@ impl Route {
         let Greeting { line, server, patience } = greet(line, client, true).await?;
         let anchor = Arc::new(line);
         let pulse = Pulse::start(Arc::clone(&anchor), limit(wanted, patience))?;
-        Ok((Self { address, credentials, client, anchor, pulse }, server))
+        let (_, token) = one_way::<Visitor>()?;
+        Ok((Self { address, credentials, client, anchor, pulse, token: token.into_fd() }, server))
     }
 
     /// One more line, to the very server that knows this client.

@@ -321,8 +321,8 @@ impl Manager {
     }
 
     fn end(&self) -> Result<(Call, Request)> {
-        let call = Call::named("shutdown", DIRECTORY, &())?;
-        let request = self.root.ask(What::End, &call);
+        let mut call = Call::named("shutdown", DIRECTORY, &())?;
+        let request = self.root.ask(What::End, &mut call);
         Ok((call, request))
     }
 
@@ -335,16 +335,16 @@ impl Manager {
         if !maker.is_native() {
             return Err(Error::ForeignTask { task: maker.name().to_owned() });
         }
-        let call = Call::of(maker.name(), DIRECTORY, &args)?;
+        let mut call = self.root.encode(|| Call::of(maker.name(), DIRECTORY, &args))?;
         let (offset, fingerprint) = maker.reference();
-        let request = self.root.ask(What::Make { offset, fingerprint }, &call);
+        let request = self.root.ask(What::Make { offset, fingerprint }, &mut call);
         Ok((call, request))
     }
 
     fn by_name<Args: Arguments>(&self, name: &str, args: Args) -> Result<(Call, Request)> {
-        let call = Call::named(name, DIRECTORY, &args)?;
+        let mut call = self.root.encode(|| Call::named(name, DIRECTORY, &args))?;
         let what = What::MakeNamed { name: name.to_owned(), types: types_fingerprint::<Args, ()>() };
-        let request = self.root.ask(what, &call);
+        let request = self.root.ask(what, &mut call);
         Ok((call, request))
     }
 

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::os;
 use crate::os::Image;
 use crate::task::{MakerRef, MethodRef, Object, Unmade, caught, resolve_maker, resolve_method};
-use crate::wire::Failure;
+use crate::wire::{Failure, MOST_HANDLES};
 
 /// A line as the server has it.
 pub(super) type ServerLine = Connection<Answer, Request>;
@@ -69,6 +69,8 @@ pub(super) struct Session {
     is_remote: bool,
     /// It is the first line of its client, over which that gives signs of life.
     is_first: Cell<bool>,
+    /// What the last answer has lent, until the client says that it has come.
+    unconfirmed: RefCell<Vec<u64>>,
     /// It has asked for the end of the server.
     ends: Cell<bool>,
     methods: RefCell<HashMap<(i64, u64), MethodRef>>,
@@ -85,6 +87,7 @@ impl Session {
             client: Cell::new(None),
             is_remote: false,
             is_first: Cell::new(false),
+            unconfirmed: RefCell::default(),
             ends: Cell::new(false),
             methods: RefCell::default(),
         }
@@ -100,6 +103,7 @@ impl Session {
             client: Cell::new(None),
             is_remote: true,
             is_first: Cell::new(false),
+            unconfirmed: RefCell::default(),
             ends: Cell::new(false),
             methods: RefCell::default(),
         }
@@ -122,6 +126,10 @@ impl Session {
                 }
                 Ok(Some(Request::Hello { protocol, client, first })) => self.greet(protocol, client, first),
                 Ok(Some(Request::Ping)) => Answer::Pong,
+                Ok(Some(Request::Took)) => {
+                    self.unconfirmed.borrow_mut().clear();
+                    continue;
+                }
                 Ok(Some(Request::Forget(object))) => {
                     if let Some(client) = self.client.get() {
                         self.server.guests().forget(client, object);
@@ -147,7 +155,11 @@ impl Session {
             }
         }
         let _panicked = caught(|| drop(KEPT.take()));
-        if let Some(client) = self.client.take().filter(|_| self.is_first.get()) {
+        let Some(client) = self.client.take() else { return };
+        for object in self.unconfirmed.take() {
+            self.server.guests().forget(client, object);
+        }
+        if self.is_first.get() {
             self.server.guests().leave(client);
         }
     }
@@ -212,7 +224,10 @@ impl Session {
         if !self.is_same_version.get() {
             return Answer::Refused(Refusal::OtherVersion);
         }
-        let Ask { object, what, arguments } = ask;
+        let Ask { object, what, mut arguments, lent } = ask;
+        if let Err(why) = self.take_lent(&mut arguments, &lent) {
+            return Answer::Refused(why);
+        }
         let answered = match what {
             What::Make { offset, fingerprint } => {
                 self.maker(offset, fingerprint).map(|f| self.make(f, None, arguments))
@@ -236,7 +251,35 @@ impl Session {
                 Ok(Answer::Value(Blob::default()))
             }
         };
-        answered.unwrap_or_else(Answer::Refused)
+        answered.map_or_else(Answer::Refused, |answer| self.lending(answer))
+    }
+
+    /// Puts the doors of what the client uses, and has put in its arguments, in their places.
+    fn take_lent(&self, arguments: &mut Blob, lent: &[u64]) -> Result<(), Refusal> {
+        if lent.is_empty() {
+            return Ok(());
+        }
+        let client = self.client.get().filter(|_| lent.len() <= usize::from(MOST_HANDLES));
+        let client = client.ok_or(Refusal::NotAllowed)?;
+        let door = |object: &u64| self.server.guests().door(client, *object).map(Connection::into_fd);
+        arguments.handles = lent.iter().map(door).collect::<Option<_>>().ok_or(Refusal::UnknownObject)?;
+        Ok(())
+    }
+
+    /// Lends the objects whose proxies are in a value that goes over a network. One that has other handles is refused when it is sent.
+    fn lending(&self, answer: Answer) -> Answer {
+        match (self.client.get(), answer) {
+            (Some(client), Answer::Value(Blob { bytes, handles })) if !handles.is_empty() => {
+                match self.server.guests().lend(client, handles) {
+                    Ok(lent) => {
+                        self.unconfirmed.borrow_mut().extend(&lent);
+                        Answer::Lending { value: bytes, lent }
+                    }
+                    Err(handles) => Answer::Value(Blob { bytes, handles }),
+                }
+            }
+            (_, answer) => answer,
+        }
     }
 
     fn maker(&self, offset: i64, fingerprint: u64) -> Result<MakerRef, Refusal> {
@@ -311,6 +354,7 @@ impl Session {
         match (self.client.get(), made) {
             (Some(client), Answer::Made { object, door }) => {
                 self.server.guests().lease(client, object, door);
+                self.unconfirmed.borrow_mut().push(object);
                 Answer::Lent { object }
             }
             (_, made) => made,

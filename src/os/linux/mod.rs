@@ -59,7 +59,7 @@ pub(crate) use control::{
     wait_for_any, was_echoed,
 };
 pub(crate) use datagram::{Datagram, only_receive, send_datagram, take_datagram};
-pub(crate) use descriptors::raise_descriptor_limit;
+pub(crate) use descriptors::{identity_of, raise_descriptor_limit};
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
     ignores_signals, leave_at_once, leave_with_group, nice, reset_signals, set_variable, stdin_is_control,
