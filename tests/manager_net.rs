@@ -163,6 +163,7 @@ async fn what_is_registered_is_used_over_a_network<T: Twin>() {
             refused(made.blocking_call(Watched::look, ())),
             refused(manager.blocking_create(Watched::new, (String::new(),))),
             refused(manager.blocking_find::<Proxy<u32>>("watched")),
+            refused(manager.blocking_dict::<u32, u32>().expect(CALLED).blocking_update(&1, u32::clone, ())),
             refused(manager.blocking_shutdown()),
         ];
         let expected = [
@@ -171,6 +172,7 @@ async fn what_is_registered_is_used_over_a_network<T: Twin>() {
             Refusal::OtherProgram,
             Refusal::OtherProgram,
             Refusal::WrongTypes,
+            Refusal::OtherProgram,
             Refusal::NotAllowed,
         ];
         assert_eq!(wrong, expected.map(Some));

@@ -226,12 +226,12 @@ impl Middle {
                         let gone = heard.0.len();
                         heard.0.extend_from_slice(bytes);
                         tamper(gone, bytes);
-                    })
+                    });
                 });
                 thread::spawn(move || {
                     pass_on(&from_server, &to_client, |bytes| {
                         answers.lock().expect("nobody panics").1.extend_from_slice(bytes);
-                    })
+                    });
                 });
             }
         });

@@ -63,11 +63,12 @@ impl Manager {
     ///
     /// # Over a network
     ///
-    /// - What may be called is what is [registered](crate::ManagerBuilder::register) by name, and what this crate has itself: [`dict`](Self::dict) and so on, without `update`. Everything else is
+    /// - What may be called is what is [registered](crate::ManagerBuilder::register) by name, and what this crate has itself: [`dict`](Self::dict) and so on, without `update`: what changes a value in its place is a method of a type that is registered. Everything else is
     ///   [`Refusal::OtherProgram`](crate::Refusal::OtherProgram), since nobody knows that both run the same program.
-    /// - A proxy stays in its process and does not travel, and what is kept in dicts, lists and queues holds no proxies. Whoever is to have an object finds it by the name that it is [published](Self::publish) with.
+    /// - A proxy travels inside of whatever is sent to its own manager: as an argument of a call, and in dicts, lists and queues, out of which every other client has it. It goes no other way, neither to another
+    ///   connection of this program nor to a task: whoever is to have the object there connects itself, and finds it by the name that it is [published](Self::publish) with.
     /// - The manager keeps an object for this client until its last proxy here is dropped, or the client is gone: it has ended or closed its connection, or has given no sign of life [for 30 s](crate::ManagerBuilder::client_timeout). So an
-    ///   object that two clients share is to be published, or held by one of them until the other has found it.
+    ///   object that two clients share is to be published, put into another one, or held by one of them until the other has found it.
     /// - There is no reconnecting: when the connection is lost, or the manager has given no sign of life [for 20 s](crate::ManagerClient::server_timeout), every call is [`Error::Disconnected`](crate::Error::Disconnected). No
     ///   call is ever sent twice: one that fails so may have been done or not.
     ///

@@ -229,7 +229,7 @@ mod tests {
             run_for(&mut network, Duration::from_secs(13));
             network.release("client", "server");
         }
-        run_for(&mut network, Duration::from_secs(60));
+        run_for(&mut network, Duration::from_mins(1));
         assert_eq!((at(&server), at(&client)), Default::default());
     }
 
@@ -243,7 +243,7 @@ mod tests {
         let (server_gave_up, client_gave_up) = (at(&server), at(&client));
         assert!(Duration::ZERO < client_gave_up && client_gave_up < server_gave_up);
         network.release("client", "server");
-        run_for(&mut network, Duration::from_secs(60));
+        run_for(&mut network, Duration::from_mins(1));
         assert_eq!((at(&server), at(&client)), (server_gave_up, client_gave_up));
     }
 

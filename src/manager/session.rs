@@ -115,33 +115,8 @@ impl Session {
 
     /// Serves until the client is gone.
     pub(super) fn serve(&self) {
-        loop {
-            let answer = match self.next() {
-                Ok(None) => break,
-                Ok(Some(Request::Ask(ask))) => self.answer(ask),
-                Ok(Some(Request::Release(number))) => {
-                    // Its drop may be the program's own.
-                    let _panicked = caught(|| KEPT.with_borrow_mut(|kept| kept.remove(&number)));
-                    continue;
-                }
-                Ok(Some(Request::Hello { protocol, client, first })) => self.greet(protocol, client, first),
-                Ok(Some(Request::Ping)) => Answer::Pong,
-                Ok(Some(Request::Took)) => {
-                    self.unconfirmed.borrow_mut().clear();
-                    continue;
-                }
-                Ok(Some(Request::Forget(object))) => {
-                    if let Some(client) = self.client.get() {
-                        self.server.guests().forget(client, object);
-                    }
-                    continue;
-                }
-                Err(Error::DecodeMessage { cause }) => Answer::Failed(Failure::Decode(cause)),
-                Err(Error::MessageTooLarge { size, .. }) => {
-                    Answer::Failed(Failure::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX) })
-                }
-                Err(_) => break,
-            };
+        while let Some(request) = self.next() {
+            let Some(answer) = self.hear(request) else { continue };
             // Nobody waits any more.
             if matches!(answer, Answer::Failed(Failure::Cancelled)) {
                 break;
@@ -154,6 +129,34 @@ impl Session {
                 break;
             }
         }
+        self.leave();
+    }
+
+    /// What there is to answer; some requests are not answered.
+    fn hear(&self, request: Result<Request, Failure>) -> Option<Answer> {
+        match request {
+            Ok(Request::Ask(ask)) => return Some(self.answer(ask)),
+            Ok(Request::Hello { protocol, client, first }) => {
+                return Some(self.greet(protocol, client, first));
+            }
+            Ok(Request::Ping) => return Some(Answer::Pong),
+            Err(failure) => return Some(Answer::Failed(failure)),
+            Ok(Request::Release(number)) => {
+                // Its drop may be the program's own.
+                let _panicked = caught(|| KEPT.with_borrow_mut(|kept| kept.remove(&number)));
+            }
+            Ok(Request::Took) => self.unconfirmed.borrow_mut().clear(),
+            Ok(Request::Forget(object)) => {
+                if let Some(client) = self.client.get() {
+                    self.server.guests().forget(client, object);
+                }
+            }
+        }
+        None
+    }
+
+    /// What the session keeps ends with it, and with the first line of a client all that is that client's.
+    fn leave(&self) {
         let _panicked = caught(|| drop(KEPT.take()));
         let Some(client) = self.client.take() else { return };
         for object in self.unconfirmed.take() {
@@ -164,12 +167,20 @@ impl Session {
         }
     }
 
-    /// What the client says next; nothing if it should have said something by now.
-    fn next(&self) -> Result<Option<Request>, Error> {
-        if self.is_remote && (self.is_first.get() || self.client.get().is_none()) {
+    /// What the client says next, or what is wrong with it; nothing if it is gone, or should have said something by now.
+    fn next(&self) -> Option<Result<Request, Failure>> {
+        let received = if self.is_remote && (self.is_first.get() || self.client.get().is_none()) {
             self.line.blocking_recv_timeout(self.server.guests().patience())
         } else {
             self.line.blocking_recv().map(Some)
+        };
+        match received {
+            Ok(request) => request.map(Ok),
+            Err(Error::DecodeMessage { cause }) => Some(Err(Failure::Decode(cause))),
+            Err(Error::MessageTooLarge { size, .. }) => {
+                Some(Err(Failure::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX) }))
+            }
+            Err(_) => None,
         }
     }
 

@@ -29,15 +29,17 @@ use crate::error::{Error, Result};
 const WELCOME: &[u8] = b"mptls\0\0\x01";
 
 /// A handshake that has not begun.
-pub(in crate::channel::net) struct Handshake(Connection);
+pub(in crate::channel::net) struct Handshake(Box<Connection>);
 
 impl Handshake {
     pub(super) fn listener(config: Arc<ServerConfig>) -> Result<Self> {
-        ServerConnection::new(config).map(|connection| Self(connection.into())).map_err(not_made)
+        ServerConnection::new(config).map(|connection| Self(Box::new(connection.into()))).map_err(not_made)
     }
 
     pub(super) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self> {
-        ClientConnection::new(config, name).map(|connection| Self(connection.into())).map_err(not_made)
+        ClientConnection::new(config, name)
+            .map(|connection| Self(Box::new(connection.into())))
+            .map_err(not_made)
     }
 
     /// What both sides seal with, once each knows who the other one is.
@@ -51,9 +53,9 @@ impl Handshake {
         if connection.alpn_protocol() != Some(PROTOCOL) {
             return Err(refused(ANOTHER_PROTOCOL));
         }
-        match connection {
-            Connection::Server(_) => welcome(connection, socket).await,
-            Connection::Client(_) => wait_for_welcome(connection, socket).await,
+        match &*connection {
+            Connection::Server(_) => welcome(*connection, socket).await,
+            Connection::Client(_) => wait_for_welcome(*connection, socket).await,
         }
     }
 }
