@@ -145,7 +145,11 @@ async fn a_listener_is_waited_for_and_takes_many_clients<T: Twin>() {
 }
 
 fn noise(length: usize) -> Vec<u8> {
-    (0..length).map(|at| u8::try_from((at * 7 + length) % 251).expect("it is small")).collect()
+    let pattern: Vec<u8> =
+        (0..251).map(|at| u8::try_from((at * 7 + length) % 251).expect("it is small")).collect();
+    let mut noise = pattern.repeat(length / pattern.len() + 1);
+    noise.truncate(length);
+    noise
 }
 
 /// What fits in one record beside its tag.
