@@ -585,7 +585,9 @@ fn whatever_is_changed_or_cut_off_on_its_way_is_an_error_and_never_a_value() {
             bytes.truncate(at.saturating_sub(gone));
             (!bytes.is_empty()).then_some(bytes)
         };
-        assert_only_words(sent_through(&authority, limit, Box::new(cut)).0, true, at);
+        // Signatures have not always the same length, so that it may have been over before.
+        let (received, sent) = sent_through(&authority, limit, Box::new(cut));
+        assert_only_words(received, sent > at, at);
     }
 }
 
