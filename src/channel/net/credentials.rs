@@ -59,11 +59,13 @@ impl Shown {
 
 impl From<Credentials> for Shown {
     fn from(credentials: Credentials) -> Self {
+        let mut shown = Self::default();
         match credentials {
-            Credentials::Key(key) => Self { key: Some(key), ..Self::default() },
+            Credentials::Key(key) => shown.key = Some(key),
             #[cfg(feature = "tls")]
-            Credentials::Tls(tls) => Self { tls: Some(tls), ..Self::default() },
+            Credentials::Tls(tls) => shown.tls = Some(tls),
         }
+        shown
     }
 }
 
