@@ -238,7 +238,7 @@ pub enum Error {
         #[source]
         cause: Arc<io::Error>,
     },
-    /// The other side has not shown that it knows the key of a connection, or what it sent was no handshake. Python: `AuthenticationError`.
+    /// The other side has not shown that it knows the key of a connection or has a certificate that is trusted, or what it sent was no handshake. Python: `AuthenticationError`.
     #[cfg(feature = "net")]
     #[error("authentication failed: {why}")]
     Authentication {
@@ -250,6 +250,13 @@ pub enum Error {
     #[error("not a key: {why}")]
     AuthKey {
         /// What is wrong with it; never the key itself.
+        why: String,
+    },
+    /// These are no certificates, or no private key that belongs to them.
+    #[cfg(feature = "tls")]
+    #[error("not a certificate with its key: {why}")]
+    Certificate {
+        /// What is wrong; never the key itself.
         why: String,
     },
     /// Memory that processes share could not be had, or what came over is no such thing.

@@ -42,15 +42,19 @@ pub mod worker;
 /// # Ok::<(), multiprocess::Error>(())
 /// ```
 pub use bytemuck;
-#[cfg(feature = "net")]
-pub use channel::AuthKey;
+#[cfg(feature = "tls")]
+pub use channel::Tls;
 pub use channel::{
     Address, Client, ClientBuilder, Connection, Listener, ListenerBuilder, Nothing, Receiver, Sender,
     blocking_wait, one_way, pipe, wait,
 };
+#[cfg(feature = "net")]
+pub use channel::{AuthKey, Credentials};
 pub use context::Context;
 pub use dispatch::Stats;
 pub use error::{Death, Error, Exit, Limit, Panic, Result};
+#[cfg(feature = "net")]
+pub use manager::ManagerClient;
 pub use manager::{
     ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionGuardProxy, ConditionProxy, DictProxy,
     EventProxy, Exposed, GuardProxy, ImapProxy, JoinableQueueProxy, ListProxy, LockProxy, Manager,

@@ -1,4 +1,4 @@
-//! Listeners and clients with a key: over TCP and at a path, between processes and between threads.
+//! Listeners and clients with a key, and with the feature `tls` with certificates: over TCP and at a path, between processes and between threads.
 
 #![cfg(feature = "net")]
 
@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use multiprocess::{
-    Address, AuthKey, Client, Connection, Error, Handle, Listener, Receiver, Result, Sender, blocking_wait,
-    wait,
+    Address, AuthKey, Client, Connection, Credentials, Error, Handle, Listener, Receiver, Result, Sender,
+    blocking_wait, wait,
 };
+use support::authority::all_credentials;
 use support::twins::{Handle as _, Twin, on_twins, start};
 use support::{DEADLINE, executor, run, skipped};
 
@@ -25,8 +26,14 @@ on_twins!(
     bytes_of_every_length_come_as_they_were_sent,
 );
 
-/// Listeners with this key, of every kind.
-fn listeners(key: &AuthKey) -> Vec<Listener> {
+/// Listeners of every kind, with what their clients need.
+fn listeners() -> Vec<(Listener, Credentials)> {
+    let with =
+        |key: Credentials| listeners_with(&key).into_iter().map(move |listener| (listener, key.clone()));
+    all_credentials().into_iter().flat_map(with).collect()
+}
+
+fn listeners_with(key: &Credentials) -> Vec<Listener> {
     let mut addresses: Vec<Address> = vec![("127.0.0.1", 0).into(), free_path().into()];
     if TcpListener::bind("[::1]:0").is_ok() {
         addresses.push(("::1", 0).into());
@@ -42,36 +49,34 @@ fn free_path() -> PathBuf {
     std::env::temp_dir().join(format!("multiprocess-net-{}-{number}", std::process::id()))
 }
 
-fn listen(address: impl Into<Address>, key: &AuthKey) -> Listener {
-    Listener::builder().authkey(key.clone()).bind(address).expect("it is free")
+fn listen(address: impl Into<Address>, key: &Credentials) -> Listener {
+    Listener::builder().credentials(key.clone()).bind(address).expect("it is free")
 }
 
 /// A connection, once for each kind of address, with the end of whoever was accepted first.
 fn connections<A, B>() -> Vec<(Connection<A, B>, Connection<B, A>)> {
-    let key = AuthKey::generate();
-    let connect = |listener: &Listener| {
-        let theirs = connect(listener.address(), &key).expect("somebody listens");
+    let connect = |(listener, key): &(Listener, Credentials)| {
+        let theirs = connect(listener.address(), key).expect("somebody listens");
         (listener.blocking_accept().expect("it has connected"), theirs)
     };
-    listeners(&key).iter().map(connect).collect()
+    listeners().iter().map(connect).collect()
 }
 
-fn connect<A, B>(address: &Address, key: &AuthKey) -> Result<Connection<A, B>> {
-    Client::builder().authkey(key.clone()).blocking_connect(address)
+fn connect<A, B>(address: &Address, key: &Credentials) -> Result<Connection<A, B>> {
+    Client::builder().credentials(key.clone()).blocking_connect(address)
 }
 
 type Echo = Connection<String, String>;
 
 // conformance C071, C076
 async fn a_client_connects_and_both_send_and_receive<T: Twin>() {
-    fn shout(address: Address, key: AuthKey) {
+    fn shout(address: Address, key: Credentials) {
         let connection: Echo = connect(&address, &key).expect("somebody listens");
         while let Ok(word) = connection.blocking_recv() {
             connection.blocking_send(&word.to_uppercase()).expect("it is open");
         }
     }
-    let key = AuthKey::generate();
-    for listener in listeners(&key) {
+    for (listener, key) in listeners() {
         let process = start::<T, _, _, _>(shout, (listener.address().clone(), key.clone()));
         let connection: Echo = listener.accept().await.expect("it has connected");
         for word in ["hello", &"x".repeat(100_000)] {
@@ -85,12 +90,11 @@ async fn a_client_connects_and_both_send_and_receive<T: Twin>() {
 
 // conformance C072
 async fn a_client_that_has_left_before_it_is_accepted_loses_no_message<T: Twin>() {
-    fn drop_a_line(address: Address, key: AuthKey) {
+    fn drop_a_line(address: Address, key: Credentials) {
         let sender: Sender<String> = connect(&address, &key).expect("somebody listens");
         sender.blocking_send(&"hello".to_owned()).expect("it is open");
     }
-    let key = AuthKey::generate();
-    for listener in listeners(&key) {
+    for (listener, key) in listeners() {
         let process = start::<T, _, _, _>(drop_a_line, (listener.address().clone(), key.clone()));
         process.join().await.expect("it returns");
         let receiver: Receiver<String> = listener.accept().await.expect("it has connected");
@@ -101,13 +105,12 @@ async fn a_client_that_has_left_before_it_is_accepted_loses_no_message<T: Twin>(
 
 // conformance C073
 async fn what_was_sent_before_the_server_closes_can_be_polled_and_received<T: Twin>() {
-    fn poll(address: Address, key: AuthKey) -> Vec<String> {
+    fn poll(address: Address, key: Credentials) -> Vec<String> {
         let receiver: Receiver<String> = connect(&address, &key).expect("somebody listens");
         assert!(receiver.blocking_poll(DEADLINE).expect("it can be waited for"));
         std::iter::from_fn(|| receiver.blocking_recv().ok()).collect()
     }
-    let key = AuthKey::generate();
-    for listener in listeners(&key) {
+    for (listener, key) in listeners() {
         let process = start::<T, _, _, _>(poll, (listener.address().clone(), key.clone()));
         let sender: Sender<String> = listener.accept().await.expect("it has connected");
         sender.send(&"hello".to_owned()).await.expect("it is open");
@@ -117,13 +120,12 @@ async fn what_was_sent_before_the_server_closes_can_be_polled_and_received<T: Tw
 }
 
 async fn a_listener_is_waited_for_and_takes_many_clients<T: Twin>() {
-    async fn send_one(address: Address, key: AuthKey, number: u32) {
+    async fn send_one(address: Address, key: Credentials, number: u32) {
         let sender: Sender<u32> =
-            Client::builder().authkey(key).connect(address).await.expect("somebody listens");
+            Client::builder().credentials(key).connect(address).await.expect("somebody listens");
         sender.send(&number).await.expect("it is open");
     }
-    let key = AuthKey::generate();
-    for listener in listeners(&key) {
+    for (listener, key) in listeners() {
         let args = |number| (listener.address().clone(), key.clone(), number);
         let clients: Vec<_> = (0..5).map(|number| start::<T, _, _, _>(send_one, args(number))).collect();
         let mut taken = Vec::new();
@@ -143,25 +145,35 @@ async fn a_listener_is_waited_for_and_takes_many_clients<T: Twin>() {
 }
 
 fn noise(length: usize) -> Vec<u8> {
-    (0..length).map(|at| u8::try_from((at * 7 + length) % 251).expect("it is small")).collect()
+    let pattern: Vec<u8> =
+        (0..251).map(|at| u8::try_from((at * 7 + length) % 251).expect("it is small")).collect();
+    let mut noise = pattern.repeat(length / pattern.len() + 1);
+    noise.truncate(length);
+    noise
 }
 
 /// What fits in one record beside its tag.
 const RECORD: usize = 65_535 - 16;
+/// And in one of TLS.
+const SMALL_RECORD: usize = 16_384;
+
+fn lengths() -> impl Iterator<Item = usize> {
+    let around = |full: usize| [full - 1, full, full + 1, 2 * full];
+    [0, 1, 3 << 20].into_iter().chain([RECORD, SMALL_RECORD].into_iter().flat_map(around))
+}
 
 // conformance C067, C071
 async fn bytes_of_every_length_come_as_they_were_sent<T: Twin>() {
-    fn echo(address: Address, key: AuthKey) {
+    fn echo(address: Address, key: Credentials) {
         let connection: Connection<Vec<u8>, Vec<u8>> = connect(&address, &key).expect("somebody listens");
         while let Ok(bytes) = connection.blocking_recv_bytes() {
             connection.blocking_send_bytes(&bytes).expect("somebody waits for them");
         }
     }
-    let key = AuthKey::generate();
-    for listener in listeners(&key) {
+    for (listener, key) in listeners() {
         let process = start::<T, _, _, _>(echo, (listener.address().clone(), key.clone()));
         let ours: Connection<Vec<u8>, Vec<u8>> = listener.accept().await.expect("it has connected");
-        for length in [0, 1, RECORD - 1, RECORD, RECORD + 1, 2 * RECORD, 3 << 20] {
+        for length in lengths() {
             let bytes = noise(length);
             ours.send_bytes(&bytes).await.expect("it is open");
             assert!(ours.recv_bytes().await.expect("they come back") == bytes, "{length} bytes");
@@ -327,11 +339,10 @@ fn a_connection_with_a_key_carries_no_handles_and_does_not_travel() {
 
 #[test]
 fn accepting_and_connecting_work_under_any_executor() {
-    let key = AuthKey::generate();
-    for listener in listeners(&key) {
+    for (listener, key) in listeners() {
         std::thread::scope(|scope| {
             let accepts = scope.spawn(|| executor::block_on(listener.accept::<u32, u32>()));
-            let client = Client::builder().authkey(key.clone());
+            let client = Client::builder().credentials(key.clone());
             let theirs: Connection<u32, u32> =
                 executor::block_on(client.connect(listener.address())).expect("somebody listens");
             let ours = accepts.join().expect("it does not panic").expect("it has connected");
@@ -344,10 +355,9 @@ fn accepting_and_connecting_work_under_any_executor() {
 // conformance C068
 #[test]
 fn an_address_that_is_taken_is_an_error_and_stays_with_its_owner() {
-    let key = AuthKey::generate();
-    for listener in listeners(&key) {
+    for (listener, key) in listeners() {
         let error =
-            Listener::builder().authkey(key.clone()).bind(listener.address()).expect_err("it is taken");
+            Listener::builder().credentials(key.clone()).bind(listener.address()).expect_err("it is taken");
         assert!(matches!(error, Error::Connection { step: "listen", .. }), "{error:?}");
         let _sender: Sender<u32> = connect(listener.address(), &key).expect("it still listens");
     }
@@ -356,8 +366,8 @@ fn an_address_that_is_taken_is_an_error_and_stays_with_its_owner() {
 // conformance C069
 #[test]
 fn an_address_is_gone_with_its_listener_and_can_be_taken_again() {
-    let key = AuthKey::generate();
     // An address that no other test has, for the moment in which the port is free.
+    let key = AuthKey::generate().into();
     for address in [Address::from(("127.0.0.77", 0)), free_path().into()] {
         let listener = listen(address, &key);
         let address = listener.address().clone();
@@ -376,9 +386,9 @@ fn an_address_is_gone_with_its_listener_and_can_be_taken_again() {
 // conformance C077
 #[test]
 fn an_address_that_this_machine_has_not_is_an_error() {
-    let key = AuthKey::generate();
+    let key = AuthKey::generate().into();
     for host in ["203.0.113.7", "2001:db8::7", "no such host", ""] {
-        let error = Listener::builder().authkey(key.clone()).bind((host, 0)).expect_err("it is none of ours");
+        let error = Listener::builder().credentials(&key).bind((host, 0)).expect_err("it is none of ours");
         assert!(matches!(error, Error::Connection { step: "listen", .. }), "{error:?}");
     }
     let nowhere: Result<Sender<u32>> = connect(&("no such host", 1).into(), &key);

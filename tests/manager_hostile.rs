@@ -14,10 +14,10 @@ const OPEN: &str = "it is open";
 type Parts<T> = (u128, u64, Sender<T>);
 /// Whoever comes to a door: the version, the build, and a line.
 type Visitor = (u32, u64, Connection<Vec<u8>, Request>);
-/// A call by place: its kind, the object, what is asked for, offset and fingerprint, arguments, handles.
-type Request = (u8, u64, u8, i64, u64, Vec<u8>, Vec<u8>);
+/// A call by place: its kind, the object, what is asked for, offset and fingerprint, arguments, handles, and what is lent.
+type Request = (u8, u64, u8, i64, u64, Vec<u8>, Vec<u8>, Vec<u64>);
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAKE: u8 = 0;
 const CALL: u8 = 1;
 /// How an answer begins that refuses, and why.
@@ -73,7 +73,7 @@ fn line(proxy: &Proxy<u64>, version: u32, build: u64) -> Connection<Request, Vec
 }
 
 fn call(proxy: &Proxy<u64>, what: u8, offset: i64) -> Request {
-    (0, proxy.id(), what, offset, 7, Vec::new(), Vec::new())
+    (0, proxy.id(), what, offset, 7, Vec::new(), Vec::new(), Vec::new())
 }
 
 async fn lives(manager: Manager, proxy: Proxy<u64>) {

@@ -1,4 +1,4 @@
-//! Managers with a key: over TCP and at a path, used by processes and threads that have nothing but the address and the key.
+//! Managers with a key, and with the feature `tls` with certificates: over TCP and at a path, used by processes and threads that have nothing but the address and the key.
 
 #![cfg(feature = "net")]
 
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use futures::future;
 use multiprocess::{
-    Address, AuthKey, DictProxy, Error, Exposed, ListProxy, LockProxy, Manager, Process, Proxy, QueueProxy,
-    Refusal,
+    Address, AuthKey, Credentials, DictProxy, Error, Exposed, ListProxy, LockProxy, Manager, Process, Proxy,
+    QueueProxy, Refusal,
 };
+use support::authority::all_credentials;
 use support::foreign::{SIGKILL, signal};
 use support::gate::{Gate, pass};
 use support::run;
@@ -35,6 +36,23 @@ impl Watched {
         if self.0.is_empty() { 0 } else { 7 }
     }
 
+    /// What they and this one say together.
+    fn look_at(&self, others: Vec<Proxy<Self>>) -> u32 {
+        // This one is shared.
+        others.iter().map(|other| other.blocking_call(Self::look, ()).expect(CALLED)).sum::<u32>()
+            + self.look()
+    }
+
+    fn back(&self, other: Proxy<Self>) -> (Proxy<Self>, u32) {
+        let number = other.blocking_call(Self::look, ()).expect(CALLED);
+        (other, number + self.look())
+    }
+
+    fn marked(key: String) -> Self {
+        mark(&key, b'm');
+        Self(key)
+    }
+
     async fn wait_for_ever(&mut self) {
         mark(&self.0, b'w');
         future::pending::<()>().await;
@@ -48,32 +66,41 @@ impl Drop for Watched {
 }
 
 fn watched(exposed: Exposed<Watched>) -> Exposed<Watched> {
-    exposed.create(Watched::new).method("look", Watched::look).method("wait", Watched::wait_for_ever)
+    exposed
+        .create(Watched::new)
+        .method("look", Watched::look)
+        .method("look at", Watched::look_at)
+        .method("back", Watched::back)
+        .method("wait", Watched::wait_for_ever)
 }
 
 /// Where a manager listens, and its key.
-type Place = (Address, String);
+type Place = (Address, Credentials);
 
 fn connect((address, key): Place) -> Manager {
-    Manager::blocking_connect_with(address, &key.parse().expect("it is a key")).expect(LISTENS)
+    Manager::blocking_connect_with(address, key).expect(LISTENS)
 }
 
 /// A manager in a child that listens there.
-async fn manager(address: impl Into<Address>) -> (Manager, Place) {
-    let key = AuthKey::generate();
+async fn manager(address: impl Into<Address>, key: &Credentials) -> (Manager, Place) {
+    let manager = Manager::builder().address(address).credentials(key).register("Watched", watched);
     let manager =
-        Manager::builder().address(address).authkey(&key).register("Watched", watched).start().await;
+        manager.register::<Watched>("Marked", |marked| marked.create(Watched::marked)).start().await;
     let manager = manager.expect("a child can be started");
-    let place = (manager.address().expect(LISTENS).clone(), key.to_hex());
+    let place = (manager.address().expect(LISTENS).clone(), key.clone());
     (manager, place)
 }
 
-/// Managers over TCP and at a path.
-async fn managers() -> [(Manager, Place); 2] {
+/// Managers over TCP and at a path, with all that they can have in common with their clients.
+async fn managers() -> Vec<(Manager, Place)> {
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("multiprocess-keyed-{}-{number}", std::process::id()));
-    [manager(("127.0.0.1", 0)).await, manager(path).await]
+    let mut managers = Vec::new();
+    for key in all_credentials() {
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("multiprocess-keyed-{}-{number}", std::process::id()));
+        managers.extend([manager(("127.0.0.1", 0), &key).await, manager(path, &key).await]);
+    }
+    managers
 }
 
 async fn ends(manager: Manager) {
@@ -165,7 +192,6 @@ async fn what_is_registered_is_used_over_a_network<T: Twin>() {
 fn an_object_ends_with_the_last_proxy_of_the_last_client() {
     run(async {
         for (manager, (address, key)) in managers().await {
-            let key: AuthKey = key.parse().expect("it is a key");
             let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
             let others = Manager::connect_with(&address, &key).await.expect(LISTENS);
             let tally = Tally::new();
@@ -221,8 +247,8 @@ fn a_client_that_is_killed_loses_its_objects_its_locks_and_its_calls() {
 #[test]
 fn a_manager_that_was_killed_is_gone_though_another_one_listens_there() {
     run(async {
-        let (manager, (address, text)) = manager(("127.0.0.1", 0)).await;
-        let key: AuthKey = text.parse().expect("it is a key");
+        let key = AuthKey::generate().into();
+        let (manager, (address, _)) = manager(("127.0.0.1", 0), &key).await;
         let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
         let tally = Tally::new();
         let made: Proxy<Watched> = theirs.create_named("Watched", (tally.key(),)).await.expect(CALLED);
@@ -238,7 +264,7 @@ fn a_manager_that_was_killed_is_gone_though_another_one_listens_there() {
         drop(manager);
         let next = loop {
             // The port may still be held by what is left of the old one.
-            let next = Manager::builder().address(address.clone()).authkey(&key).start().await;
+            let next = Manager::builder().address(address.clone()).credentials(&key).start().await;
             if let Ok(next) = next {
                 break next;
             }
@@ -250,26 +276,156 @@ fn a_manager_that_was_killed_is_gone_though_another_one_listens_there() {
     });
 }
 
+// C239 C240
 #[test]
-fn proxies_of_a_network_stay_where_they_are() {
+fn proxies_travel_inside_of_what_is_sent_to_their_manager() {
     run(async {
         for (manager, (address, key)) in managers().await {
-            let key: AuthKey = key.parse().expect("it is a key");
             let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
-            let (dict, list) =
-                (theirs.dict().await.expect(CALLED), theirs.list::<u32>().await.expect(CALLED));
-            let put: Result<Option<ListProxy<u32>>, Error> = dict.insert(&1_u32, &list).await;
-            assert!(matches!(put, Err(Error::EncodeMessage { .. })));
-            let sent = Process::spawn(|list: ListProxy<u32>| list.id(), (list,));
-            assert!(matches!(sent, Err(Error::Encode { .. })));
-            // What somebody on the manager's machine has put in cannot be had here, and hurts nothing.
+            let others = Manager::connect_with(&address, &key).await.expect(LISTENS);
+            let tally = Tally::new();
+            let made: Proxy<Watched> = theirs.create_named("Watched", (tally.key(),)).await.expect(CALLED);
+            let shelf = theirs.dict::<u32, Vec<Proxy<Watched>>>().await.expect(CALLED);
+            theirs.publish("shelf", &shelf).await.expect(CALLED);
+            let id = made.id();
+            shelf.insert(&1, &vec![made.clone(), made]).await.expect(CALLED);
+            drop((shelf, theirs));
+            // Whoever connects later, and whoever is on the manager's machine, has it from there.
+            let found: DictProxy<u32, Vec<Proxy<Watched>>> =
+                others.find("shelf").await.expect(CALLED).expect("it is published");
+            let taken = found.get(&1).await.expect(CALLED).expect("it was put there");
+            assert_eq!((taken[0].id(), taken[1].id()), (id, id));
+            assert_eq!(taken[1].call_named::<u32, _>("look", ()).await.expect(CALLED), 7);
+            let here: DictProxy<u32, Vec<Proxy<Watched>>> =
+                manager.find("shelf").await.expect(CALLED).expect("it is published");
+            let local = here.get(&1).await.expect(CALLED).expect("it was put there").remove(0);
+            assert_eq!(local.call(Watched::look, ()).await.expect(CALLED), 7);
+            // It lives as long as somebody has it.
+            others.unpublish("shelf").await.expect(CALLED);
+            assert!(found.keys().await.expect(CALLED) == [1]);
+            drop((here, found));
+            assert_eq!(taken[0].call_named::<u32, _>("look", ()).await.expect(CALLED), 7);
+            drop(taken);
+            assert_eq!((tally.count(), local.call(Watched::look, ()).await.expect(CALLED)), (0, 7));
+            drop(local);
+            support::until(|| tally.marks() == b"d").await;
+            ends(manager).await;
+        }
+    });
+}
+
+// C239 C240
+#[test]
+fn proxies_are_arguments_results_and_items_of_queues_over_a_network() {
+    run(async {
+        for (manager, (address, key)) in managers().await {
+            let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
+            let tally = Tally::new();
+            let made: Proxy<Watched> = theirs.create_named("Watched", (tally.key(),)).await.expect(CALLED);
+            let other: Proxy<Watched> =
+                theirs.create_named("Watched", ("/dev/null".to_owned(),)).await.expect(CALLED);
+            let sum: u32 =
+                other.call_named("look at", (vec![made.clone(), other.clone()],)).await.expect(CALLED);
+            assert_eq!(sum, 21, "the manager itself can use them");
+            let (back, number): (Proxy<Watched>, u32) =
+                other.call_named("back", (made.clone(),)).await.expect(CALLED);
+            assert_eq!((back.id(), number), (made.id(), 14));
+            drop(made);
+            let queue: QueueProxy<Option<Proxy<Watched>>> = theirs.queue().await.expect(CALLED);
+            queue.put(&Some(back)).await.expect(CALLED);
+            queue.put(&None).await.expect(CALLED);
+            let last = queue.get().await.expect(CALLED).expect("it was put there");
+            assert_eq!(last.call_named::<u32, _>("look", ()).await.expect(CALLED), 7);
+            drop(last);
+            support::until(|| tally.marks() == b"d").await;
+            ends(manager).await;
+        }
+    });
+}
+
+// C239
+#[test]
+fn what_is_put_in_on_the_machine_of_the_manager_is_had_over_a_network() {
+    run(async {
+        for (manager, (address, key)) in managers().await {
+            let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
             let mixed = manager.dict::<u32, ListProxy<u32>>().await.expect(CALLED);
-            mixed.insert(&1, &manager.list().await.expect(CALLED)).await.expect(CALLED);
+            let list = manager.list().await.expect(CALLED);
+            list.push(&5).await.expect(CALLED);
+            mixed.insert(&1, &list).await.expect(CALLED);
             manager.publish("mixed", &mixed).await.expect(CALLED);
             let found: DictProxy<u32, ListProxy<u32>> =
                 theirs.find("mixed").await.expect(CALLED).expect("it is published");
-            assert!(matches!(found.get(&1).await, Err(Error::Encode { what: "the result", .. })));
-            assert_eq!(found.len().await.expect(CALLED), 1);
+            let mut pages = found.pages();
+            let (_, listed) = pages.next().await.expect(CALLED).expect("there is one");
+            assert_eq!(listed.pop().await.expect(CALLED), Some(5));
+            // Handles of others do not travel.
+            let files = manager.list::<multiprocess::Handle<std::fs::File>>().await.expect(CALLED);
+            files
+                .push(&multiprocess::Handle::new(std::fs::File::open("/dev/null").expect("it is there")))
+                .await
+                .expect(CALLED);
+            manager.publish("files", &files).await.expect(CALLED);
+            let files: ListProxy<multiprocess::Handle<std::fs::File>> =
+                theirs.find("files").await.expect(CALLED).expect("it is published");
+            assert!(matches!(files.get(0).await, Err(Error::Encode { what: "the result", .. })));
+            // A function does not travel, as an update would want it to.
+            let numbers = theirs.dict::<u32, u32>().await.expect(CALLED);
+            let updated = numbers.update(&1, u32::clone, ()).await;
+            assert!(matches!(updated, Err(Error::Refused { why: Refusal::OtherProgram, .. })), "{updated:?}");
+            ends(manager).await;
+        }
+    });
+}
+
+#[test]
+fn proxies_of_a_network_go_nowhere_but_to_their_manager() {
+    #[track_caller]
+    fn assert_refused<T: std::fmt::Debug>(sent: multiprocess::Result<T>) {
+        let error = sent.expect_err("it stays");
+        assert!(matches!(error, Error::EncodeMessage { .. } | Error::Encode { .. }), "{error:?}");
+        assert!(error.to_string().contains("publish it by a name"), "{error}");
+    }
+    run(async {
+        for (manager, (address, key)) in managers().await {
+            let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
+            let others = Manager::connect_with(&address, &key).await.expect(LISTENS);
+            let list = theirs.list::<u32>().await.expect(CALLED);
+            // To another connection of the same process, to the manager on this machine, and past it.
+            assert_refused(others.dict().await.expect(CALLED).insert(&1_u32, &list).await);
+            assert_refused(manager.dict().await.expect(CALLED).insert(&1_u32, &list).await);
+            assert_refused(Process::spawn(|list: ListProxy<u32>| list.id(), (list.clone(),)));
+            let (sender, _receiver) =
+                multiprocess::pipe::<ListProxy<u32>, u32>().expect("there are descriptors left");
+            assert_refused(sender.send(&list).await);
+            let put = theirs
+                .list::<Manager>()
+                .await
+                .expect(CALLED)
+                .push(&theirs.clone())
+                .await
+                .expect_err("it stays");
+            assert!(put.to_string().contains("connect to it there"), "{put}");
+            assert!(list.is_empty().await.expect("it goes on"));
+            ends(manager).await;
+        }
+    });
+}
+
+#[test]
+fn what_is_made_for_a_future_that_is_dropped_goes_over_a_network_too() {
+    use futures::FutureExt as _;
+    run(async {
+        for (manager, (address, key)) in managers().await {
+            let theirs = Manager::connect_with(&address, &key).await.expect(LISTENS);
+            for _ in 0..20 {
+                // There is a line, so that the request is sent at once.
+                theirs.list::<u32>().await.expect(CALLED);
+                let tally = Tally::new();
+                let made = theirs.create_named::<Watched, _>("Marked", (tally.key(),)).now_or_never();
+                drop(made);
+                support::until(|| tally.marks() == b"md").await;
+            }
             ends(manager).await;
         }
     });
@@ -298,8 +454,9 @@ fn whoever_has_another_key_is_no_client() {
 #[test]
 fn the_key_is_in_no_argument_and_no_variable_of_the_manager() {
     run(async {
-        for (manager, (_, text)) in managers().await {
-            let key: AuthKey = text.parse().expect("it is a key");
+        for (manager, (_, key)) in managers().await {
+            let Credentials::Key(key) = key else { continue };
+            let text = key.to_hex();
             let pid = manager.pid().expect("it was started here");
             for file in ["cmdline", "environ"] {
                 let told = std::fs::read(format!("/proc/{pid}/{file}")).expect("it is ours");

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use super::address::Address;
 use super::connection::Connection;
 use super::end::End;
-use super::net::{AuthKey, HANDSHAKE, dial};
+#[cfg(feature = "net")]
+use super::net::{AuthKey, Credentials};
+use super::net::{HANDSHAKE, Shown, dial};
 use crate::error::{Error, Result};
 use crate::os::{self, Carries};
 use crate::wait::block_on;
@@ -96,13 +98,13 @@ impl Client {
 #[must_use = "a builder connects to nobody until it is told an address"]
 pub struct ClientBuilder {
     max: u64,
-    key: Option<AuthKey>,
+    shown: Shown,
     handshake: Duration,
 }
 
 impl Default for ClientBuilder {
     fn default() -> Self {
-        Self { max: DEFAULT_MAX as u64, key: None, handshake: HANDSHAKE }
+        Self { max: DEFAULT_MAX as u64, shown: Shown::default(), handshake: HANDSHAKE }
     }
 }
 
@@ -122,8 +124,47 @@ impl ClientBuilder {
     ///
     /// See [`Listener::builder`](crate::Listener::builder).
     #[cfg(feature = "net")]
-    pub fn authkey(self, key: AuthKey) -> Self {
-        Self { key: Some(key), ..self }
+    pub fn authkey(mut self, key: AuthKey) -> Self {
+        self.shown.key = Some(key);
+        self
+    }
+
+    /// The certificate of this client, and whose certificate it takes, in place of a key. The listener's has to be for the name of the host that is connected to, or for the one that
+    /// [`Tls::server_name`](crate::Tls::server_name) says.
+    ///
+    /// # Examples
+    ///
+    /// See [`Tls`](crate::Tls).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: super::net::Tls) -> Self {
+        self.shown.tls = Some(tls);
+        self
+    }
+
+    /// A key or certificates, in place of what was set before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use multiprocess::{Address, AuthKey, Client, Connection, Credentials, Listener, Process};
+    ///
+    /// fn answer(address: Address, credentials: Credentials) -> multiprocess::Result<()> {
+    ///     let connection: Connection<u32, u32> = Client::builder().credentials(credentials).blocking_connect(address)?;
+    ///     connection.blocking_send(&42)
+    /// }
+    ///
+    /// let credentials = Credentials::from(AuthKey::generate());
+    /// let listener = Listener::builder().credentials(credentials.clone()).bind(("127.0.0.1", 0))?;
+    /// let arguments = (listener.address().clone(), credentials);
+    /// let process = Process::spawn(|address, credentials| answer(address, credentials).is_ok(), arguments)?;
+    /// let connection: Connection<u32, u32> = listener.blocking_accept()?;
+    /// assert_eq!(connection.blocking_recv()?, 42);
+    /// assert!(process.blocking_join()?);
+    /// # Ok::<(), multiprocess::Error>(())
+    /// ```
+    #[cfg(feature = "net")]
+    pub fn credentials(self, credentials: impl Into<Credentials>) -> Self {
+        Self { shown: credentials.into().into(), ..self }
     }
 
     /// Time that the handshake may take once there is a connection; 5 s unless it is set.
@@ -150,7 +191,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// As for [`Client::connect`]. With a key: `Error::Authentication` if the listener has another one or none, speaks another version, or does not answer in time;
+    /// As for [`Client::connect`]. [`Error::Option`] if there are both a key and certificates, or if it is not known which name the listener's certificate is to have. With a key or certificates: `Error::Authentication` if the listener has another one or none, speaks another version, or does not answer in time;
     /// [`Error::Connection`] if nobody can be reached at this address, and [`Error::Forked`] in a child by `fork` of a process that has used this crate.
     ///
     /// # Cancel safety
@@ -162,8 +203,8 @@ impl ClientBuilder {
     /// See [`ClientBuilder`].
     pub async fn connect<A, B>(self, address: impl Into<Address>) -> Result<Connection<A, B>> {
         let address = address.into();
-        let end = match self.key {
-            Some(key) => dial(address, key, self.handshake).await?,
+        let end = match self.shown.one()? {
+            Some(credentials) => dial(address, &credentials, self.handshake).await?,
             None => reach_path(path_of(&address)?).await?,
         };
         Ok(Connection::of(end, self.max))
@@ -180,8 +221,8 @@ impl ClientBuilder {
     /// See [`ClientBuilder`].
     pub fn blocking_connect<A, B>(self, address: impl Into<Address>) -> Result<Connection<A, B>> {
         let address = address.into();
-        let end = match self.key {
-            Some(key) => block_on(dial(address, key, self.handshake))?,
+        let end = match self.shown.one()? {
+            Some(credentials) => block_on(dial(address, &credentials, self.handshake))?,
             None => accepted_by_us(os::connect_to(path_of(&address)?, Carries::Datagrams, true))?,
         };
         Ok(Connection::of(end, self.max))
@@ -202,8 +243,7 @@ async fn reach_path(path: &Path) -> Result<End> {
 
 /// What can be reached without a key.
 fn path_of(address: &Address) -> Result<&Path> {
-    let unsafe_without =
-        "a connection over a network needs one: without it anybody could listen there, and read what is sent";
+    let unsafe_without = "a connection over a network needs one, or certificates: without them anybody could listen there, and read what is sent";
     address.path().ok_or_else(|| Error::option("authkey", unsafe_without))
 }
 

@@ -37,9 +37,9 @@ use crate::wire::{DEFAULT_MAX, Fd, refuse_remote_end};
 ///
 /// # With a key
 ///
-/// The connections of a [`Listener`](crate::Listener) that has a key, which needs the feature `net`, have the same methods. What differs:
+/// The connections of a [`Listener`](crate::Listener) that has a key, which needs the feature `net`, or certificates, which need `tls`, have the same methods. What differs:
 ///
-/// - Each message is sealed (Noise, `NNpsk0`, with X25519, ChaCha20-Poly1305 and BLAKE2s): nobody who does not know the key can read it, and one that was changed, repeated, exchanged or
+/// - Each message is sealed (Noise, `NNpsk0`, with X25519, ChaCha20-Poly1305 and BLAKE2s; with certificates TLS 1.3): nobody in between can read it, and one that was changed, repeated, exchanged or
 ///   left out is [`Error::Connection`] for who receives it. Nothing comes behind that.
 /// - The end is [`Error::Disconnected`] only if the other end was closed. A process that is killed, or that leaves before what it has sent is gone, and a network that fails, are
 ///   [`Error::Connection`], since nobody can tell them from somebody who cuts the wire. So may be an end that is closed while messages to it are under way.
@@ -48,6 +48,7 @@ use crate::wire::{DEFAULT_MAX, Fd, refuse_remote_end};
 /// - It can be read, for [`wait`](crate::wait()) and [`poll`](Self::poll), as soon as a part of a message has come: receiving may have to wait for the rest.
 /// - The end belongs to the process that has made it. It does not travel, and values that go over it have no handles: both are errors of whoever sends them. Copies of
 ///   it in one process share what they have.
+/// - A machine that is gone without a word is noticed after 30 s by who waits for it, and after a quarter of an hour, which the kernel decides, by who was sending to it. A program that needs to know it sooner has both sides say something now and then, as managers do.
 /// - Messages wait in the buffers of the network: how many, the kernel decides.
 ///
 /// # Blocking, async, at once
@@ -144,6 +145,17 @@ impl<A, B> Connection<A, B> {
 
     pub(crate) fn with_defaults(fd: OwnedFd) -> Self {
         Self::new(fd, DEFAULT_MAX as u64)
+    }
+
+    /// The descriptor, of an end that travels.
+    pub(crate) fn into_fd(self) -> Fd {
+        self.end.into_fd()
+    }
+
+    /// What cuts it off for all who use it; nothing where there is no key.
+    #[cfg(feature = "net")]
+    pub(crate) fn cutter(&self) -> Option<super::net::Cutter> {
+        self.end.cutter()
     }
 
     /// Bytes that a message of this end may have, sent or received; 1 GiB unless it is set. It travels with the end, and says nothing to the other one.

@@ -74,6 +74,15 @@ impl End {
         self.remote.is_none()
     }
 
+    pub(super) fn into_fd(self) -> Fd {
+        self.fd
+    }
+
+    #[cfg(feature = "net")]
+    pub(super) fn cutter(&self) -> Option<super::net::Cutter> {
+        self.remote.as_ref().map(Remote::cutter)
+    }
+
     /// True if nothing more can be received, and every attempt will say so.
     pub(super) fn has_ended(&self) -> bool {
         self.remote.as_ref().is_some_and(Remote::has_ended)

@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::address::Address;
 use super::end::End;
 use super::listener::Listener;
-use super::net::{AuthKey, Doorman, HANDSHAKE, Terms};
+#[cfg(feature = "net")]
+use super::net::AuthKey;
+use super::net::{Credentials, Doorman, HANDSHAKE, Shown, Terms};
 use super::place::Place;
 use crate::error::{Error, Result};
 use crate::os::{self, Carries};
@@ -23,13 +25,13 @@ use crate::wire::DEFAULT_MAX;
 #[must_use = "a builder does not listen until it is bound"]
 pub struct ListenerBuilder {
     max: u64,
-    key: Option<AuthKey>,
+    shown: Shown,
     handshake: Duration,
 }
 
 impl Default for ListenerBuilder {
     fn default() -> Self {
-        Self { max: DEFAULT_MAX as u64, key: None, handshake: HANDSHAKE }
+        Self { max: DEFAULT_MAX as u64, shown: Shown::default(), handshake: HANDSHAKE }
     }
 }
 
@@ -63,8 +65,34 @@ impl ListenerBuilder {
     ///
     /// See [`Listener::builder`].
     #[cfg(feature = "net")]
-    pub fn authkey(self, key: AuthKey) -> Self {
-        Self { key: Some(key), ..self }
+    pub fn authkey(mut self, key: AuthKey) -> Self {
+        self.shown.key = Some(key);
+        self
+    }
+
+    /// The certificate of this listener, and whose certificates it takes, in place of a key: whoever connects has to show one. All that is said of a key holds for them.
+    ///
+    /// # Examples
+    ///
+    /// See [`Tls`](crate::Tls).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: super::net::Tls) -> Self {
+        self.shown.tls = Some(tls);
+        self
+    }
+
+    /// A key or certificates, in place of what was set before.
+    ///
+    /// # Examples
+    ///
+    /// See [`ClientBuilder::credentials`](crate::ClientBuilder::credentials).
+    #[cfg(feature = "net")]
+    pub fn credentials(self, credentials: impl Into<Credentials>) -> Self {
+        self.shown(Some(credentials.into()))
+    }
+
+    pub(crate) fn shown(self, credentials: Option<Credentials>) -> Self {
+        Self { shown: credentials.map(Shown::from).unwrap_or_default(), ..self }
     }
 
     /// Time that whoever connects has to show that it knows the key; 5 s unless it is set. At most 64 are given that time at once, and for one more the one that
@@ -93,27 +121,40 @@ impl ListenerBuilder {
     ///
     /// # Errors
     ///
-    /// As for [`Listener::bind`], and [`Error::Connection`] if the port is taken, if the host is none of this machine's, or if the crate's thread for those who connect
+    /// As for [`Listener::bind`], [`Error::Option`] if there are both a key and certificates, and [`Error::Connection`] if the port is taken, if the host is none of this machine's, or if the crate's thread for those who connect
     /// cannot be started; with a key [`Error::Forked`] in a child by `fork` of a process that has used this crate.
     ///
     /// # Examples
     ///
     /// See [`Listener::builder`].
     pub fn bind(self, address: impl Into<Address>) -> Result<Listener> {
+        let Self { max, shown, handshake } = self;
+        let plan = Plan { max, credentials: shown.one()?, handshake };
         match address.into() {
-            Address::Unix(path) => self.listen_at(path),
+            Address::Unix(path) => plan.listen_at(path),
             #[cfg(feature = "net")]
-            Address::Tcp { host, port } => self.listen_on(&host, port),
+            Address::Tcp { host, port } => plan.listen_on(&host, port),
         }
     }
 
     /// Listens at an address that nobody else has.
     pub(super) fn bind_anywhere(self) -> Result<Listener> {
+        let Self { max, shown, handshake } = self;
+        let plan = Plan { max, credentials: shown.one()?, handshake };
         let place = Place::of_nobody_else().map_err(not_listening)?;
-        let socket = os::listen_at(place.path(), self.carries()).map_err(not_listening)?;
-        self.open(socket, place)
+        let socket = os::listen_at(place.path(), plan.carries()).map_err(not_listening)?;
+        plan.open(socket, place)
     }
+}
 
+/// What was built.
+struct Plan {
+    max: u64,
+    credentials: Option<Credentials>,
+    handshake: Duration,
+}
+
+impl Plan {
     fn listen_at(self, path: PathBuf) -> Result<Listener> {
         let socket = os::listen_at(&path, self.carries()).map_err(not_listening)?;
         // It is ours only now.
@@ -122,25 +163,25 @@ impl ListenerBuilder {
 
     fn open(self, socket: OwnedFd, place: Place) -> Result<Listener> {
         let address = Address::Unix(place.path().to_owned());
-        let Some(key) = self.key else {
+        let Some(credentials) = self.credentials else {
             return Ok(Listener::without_key(End::new(socket), self.max, address, place));
         };
-        let doorman = Doorman::hire(socket, Terms { key, limit: self.handshake, is_remote: false })?;
+        let doorman = Doorman::hire(socket, Terms { credentials, limit: self.handshake, is_remote: false })?;
         Listener::with_key(doorman, self.max, address, Some(place))
     }
 
     #[cfg(feature = "net")]
     fn listen_on(self, host: &str, port: u16) -> Result<Listener> {
-        let exposed = "a listener on a network needs one: without it anybody could connect and have decoded what they send";
-        let key = self.key.ok_or_else(|| Error::option("authkey", exposed))?;
+        let exposed = "a listener on a network needs one, or certificates: without them anybody could connect and have decoded what they send";
+        let credentials = self.credentials.ok_or_else(|| Error::option("authkey", exposed))?;
         let (socket, local) = os::listen_on(host, port).map_err(not_listening)?;
-        let doorman = Doorman::hire(socket, Terms { key, limit: self.handshake, is_remote: true })?;
+        let doorman = Doorman::hire(socket, Terms { credentials, limit: self.handshake, is_remote: true })?;
         Listener::with_key(doorman, self.max, local.into(), None)
     }
 
-    /// What a key seals are bytes.
+    /// What is sealed are bytes.
     fn carries(&self) -> Carries {
-        if self.key.is_some() { Carries::Bytes } else { Carries::Datagrams }
+        if self.credentials.is_some() { Carries::Bytes } else { Carries::Datagrams }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What two processes talk over: connections, made as pairs, and waiting for several of them.
 //!
 //! Every message is one datagram of a pair of sockets (`letter`), so that any number of processes share an end, each message goes to one of them
-//! whole, and whoever is killed at whatever moment tears none. With a key they are streams of sealed bytes (`net`), which belong to one process each.
+//! whole, and whoever is killed at whatever moment tears none. With a key or certificates they are streams of sealed bytes (`net`), which belong to one process each.
 
 mod address;
 mod client;
@@ -30,8 +30,15 @@ pub use client::{Client, ClientBuilder};
 pub use connection::{Connection, Nothing, Receiver, Sender};
 pub use listener::Listener;
 pub use listener_builder::ListenerBuilder;
+#[cfg(not(feature = "net"))]
+pub(crate) use net::Credentials;
+pub(crate) use net::Shown;
+#[cfg(feature = "tls")]
+pub use net::Tls;
 #[cfg(feature = "net")]
-pub use net::AuthKey;
+pub use net::{AuthKey, Credentials};
+#[cfg(feature = "net")]
+pub(crate) use net::{Cutter, HANDSHAKE};
 #[cfg(all(fuzzing, feature = "net"))]
 pub(crate) use net::{received, shaken};
 pub use pipe::{one_way, pipe};

@@ -1,10 +1,10 @@
-//! Without the feature `net` there is no key, and so nothing of what needs one: types that have no values.
+//! Without the feature `net` there are no keys and no certificates, and so nothing of what needs one: types that have no values.
 
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::end::End;
@@ -13,8 +13,11 @@ use crate::error::Result;
 /// Nobody waits for a handshake.
 pub(super) const HANDSHAKE: Duration = Duration::ZERO;
 
-#[derive(Debug, Clone)]
-pub(super) struct AuthKey(Infallible);
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Credentials {}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shown(Option<Credentials>);
 
 #[derive(Debug, Clone)]
 pub(super) struct Remote(Infallible);
@@ -26,15 +29,28 @@ pub(super) struct Note(Infallible);
 pub(super) struct Doorman(Infallible);
 
 pub(super) struct Terms {
-    pub(super) key: AuthKey,
+    pub(super) credentials: Credentials,
     #[expect(dead_code, reason = "it is read with the feature `net`")]
     pub(super) limit: Duration,
     #[expect(dead_code, reason = "it is read with the feature `net`")]
     pub(super) is_remote: bool,
 }
 
-pub(super) async fn dial(_address: Address, key: AuthKey, _limit: Duration) -> Result<End> {
-    match key.0 {}
+pub(super) async fn dial(_address: Address, credentials: &Credentials, _limit: Duration) -> Result<End> {
+    match *credentials {}
+}
+
+impl Shown {
+    #[expect(clippy::unnecessary_wraps, reason = "with the feature `net` there may be too many")]
+    pub(crate) fn one(self) -> Result<Option<Credentials>> {
+        Ok(self.0)
+    }
+}
+
+impl From<Credentials> for Shown {
+    fn from(credentials: Credentials) -> Self {
+        Self(Some(credentials))
+    }
 }
 
 impl Remote {
@@ -67,7 +83,7 @@ impl Note {
 
 impl Doorman {
     pub(super) fn hire(_socket: OwnedFd, terms: Terms) -> Result<Self> {
-        match terms.key.0 {}
+        match terms.credentials {}
     }
 
     pub(super) fn bell(&self) -> Result<End> {

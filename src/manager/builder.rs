@@ -1,12 +1,13 @@
 //! How a manager is to be.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::blob::Raw;
 use super::exposed::{Exposed, Registry};
-use super::owner::{Begun, Owner, Plan, Secret};
+use super::owner::{Begun, Owner, Plan};
 use super::root::Manager;
-use crate::channel::Address;
+use crate::channel::{Address, Shown};
 use crate::error::{Error, Result};
 use crate::os;
 use crate::pool::{is_result, setup};
@@ -15,6 +16,9 @@ use crate::wire::Initializer;
 
 /// Sessions that a manager has at once, unless it is set.
 const MOST_SESSIONS: usize = 1_024;
+
+/// How long a client over a network may give no sign of life, unless it is set.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Builds a [`Manager`]: every option has a default.
 ///
@@ -35,7 +39,8 @@ pub struct ManagerBuilder {
     registry: Registry,
     most_sessions: usize,
     address: Option<Address>,
-    key: Option<Secret>,
+    shown: Shown,
+    patience: Duration,
     setup: Option<Result<Setup>>,
     wrong: Option<Error>,
 }
@@ -47,7 +52,8 @@ impl ManagerBuilder {
             registry: Registry::default(),
             most_sessions: MOST_SESSIONS,
             address: None,
-            key: None,
+            shown: Shown::default(),
+            patience: PATIENCE,
             setup: None,
             wrong: None,
         }
@@ -91,8 +97,57 @@ impl ManagerBuilder {
     ///
     /// See [`Manager::connect_with`].
     #[cfg(feature = "net")]
-    pub fn authkey(self, key: &crate::channel::AuthKey) -> Self {
-        Self { key: Some(Secret(*key.as_bytes())), ..self }
+    pub fn authkey(mut self, key: &crate::channel::AuthKey) -> Self {
+        self.shown.key = Some(key.clone());
+        self
+    }
+
+    /// The manager's certificate, and whose certificates it takes, in place of a key, as for [`ListenerBuilder::tls`](crate::ListenerBuilder::tls). Clients connect by [`Manager::connect_with`], with theirs.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use multiprocess::{Manager, Tls};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let tls = Tls::read("chain.pem", "key.pem", "roots.pem")?;
+    /// let manager = Manager::builder().address(("0.0.0.0", 5000)).tls(&tls).start().await?;
+    ///
+    /// // On another machine, with a certificate of its own:
+    /// let tls = Tls::read("chain.pem", "key.pem", "roots.pem")?;
+    /// let theirs = Manager::connect_with(("scores.example.com", 5000), &tls).await?;
+    /// # drop(theirs);
+    /// # manager.shutdown().await
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &crate::channel::Tls) -> Self {
+        self.shown.tls = Some(tls.clone());
+        self
+    }
+
+    /// A key or certificates, in place of what was set before.
+    ///
+    /// # Examples
+    ///
+    /// See [`Manager::connect_with`].
+    #[cfg(feature = "net")]
+    pub fn credentials(self, credentials: impl Into<crate::channel::Credentials>) -> Self {
+        Self { shown: credentials.into().into(), ..self }
+    }
+
+    /// How long a client that comes over a network may give no sign of life; 30 s unless it is set. Then it is gone, as one is that has ended: the manager lets go of the objects that it has lent to it,
+    /// of the locks that it held, and of the calls that it waits for, and takes nothing from it any more.
+    ///
+    /// Clients give four signs of life within that time, or within [their own](crate::ManagerClient::server_timeout), which is never more than three quarters of it: so a client that a partition cuts off knows it before the
+    /// manager gives to others what it held. A machine that was asleep meanwhile knows it when it has woken.
+    ///
+    /// # Examples
+    ///
+    /// See [`ManagerClient`](crate::ManagerClient).
+    #[cfg(feature = "net")]
+    pub fn client_timeout(self, limit: Duration) -> Self {
+        Self { patience: limit, ..self }
     }
 
     /// Runs a function in the manager's process before it serves; by [`serve`](Self::serve), on this thread. Functions that make objects, and methods of them, find what it returned
@@ -190,7 +245,7 @@ impl ManagerBuilder {
     ///
     /// # Errors
     ///
-    /// - [`Error::Option`] for 0 connections. [`Error::ForeignTask`]: what was registered is not part of the program.
+    /// - [`Error::Option`] for 0 connections, for a time of 0 that clients have, and for both a key and certificates. [`Error::ForeignTask`]: what was registered is not part of the program.
     /// - [`Error::Initializer`] if that fails, [`Error::Encode`] if its arguments do not travel.
     /// - [`Error::Start`] if it cannot start, or cannot listen at its address. And as for [`Process::spawn`](crate::Process::spawn).
     ///
@@ -252,7 +307,7 @@ impl ManagerBuilder {
     }
 
     fn plan(self) -> Result<Plan> {
-        let Self { registry, most_sessions, address, key, setup, wrong, name: _ } = self;
+        let Self { registry, most_sessions, address, shown, patience, setup, wrong, name: _ } = self;
         if let Some(error) = wrong {
             return Err(error);
         }
@@ -262,8 +317,12 @@ impl ManagerBuilder {
                 "a manager without connections could not be called",
             ));
         }
+        if patience.is_zero() {
+            return Err(Error::option("client_timeout", "every client would be gone at once"));
+        }
         let setup = setup.transpose()?.map(travelling).transpose()?;
-        Ok(Plan { types: registry.into_travelling(), most_sessions, address, key, setup })
+        let (types, credentials) = (registry.into_travelling(), shown.one()?);
+        Ok(Plan { types, most_sessions, address, patience, credentials, setup })
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) struct Call {
     name: Name,
     object: u64,
     arguments: Blob,
+    /// What is lent and stands in the arguments, until the call is answered.
+    #[cfg(feature = "net")]
+    lent: Vec<std::sync::Arc<super::remote::Lease>>,
 }
 
 /// What a server has made: its number, and the door to it unless the server holds that.
@@ -38,12 +41,22 @@ enum Name {
 impl Call {
     /// Of a function of this program.
     pub(super) fn of(name: &'static str, object: u64, args: &impl Arguments) -> Result<Self> {
-        Self { name: Name::Function(name), object, arguments: Blob::default() }.with(args)
+        Self::new(Name::Function(name), object).with(args)
     }
 
     /// Of what is registered by a name.
     pub(super) fn named(name: &str, object: u64, args: &impl Arguments) -> Result<Self> {
-        Self { name: Name::Registered(name.to_owned()), object, arguments: Blob::default() }.with(args)
+        Self::new(Name::Registered(name.to_owned()), object).with(args)
+    }
+
+    fn new(name: Name, object: u64) -> Self {
+        Self {
+            name,
+            object,
+            arguments: Blob::default(),
+            #[cfg(feature = "net")]
+            lent: Vec::new(),
+        }
     }
 
     fn with(mut self, args: &impl Arguments) -> Result<Self> {
@@ -55,6 +68,16 @@ impl Call {
 
     pub(super) fn arguments(&self) -> Blob {
         self.arguments.clone()
+    }
+
+    /// Has what is lent travel as its numbers. Other handles stay, and are refused when they are sent.
+    #[cfg(feature = "net")]
+    pub(super) fn lend(&mut self) -> Vec<u64> {
+        let leases: Option<Vec<_>> = self.arguments.handles.iter().map(super::remote::Lease::of).collect();
+        let Some(leases) = leases else { return Vec::new() };
+        self.arguments.handles.clear();
+        self.lent = leases;
+        self.lent.iter().map(|lease| lease.object()).collect()
     }
 
     fn text(&self) -> String {

@@ -59,20 +59,22 @@ impl Manager {
         Ok(Self::new(guest.blocking_recv()?, None, None))
     }
 
-    /// Connects to a manager of any machine, at its [`address`](crate::ManagerBuilder::address) and with its [key](crate::ManagerBuilder::authkey).
+    /// Connects to a manager of any machine, at its [`address`](crate::ManagerBuilder::address) and with its [key](crate::ManagerBuilder::authkey) or a certificate that it takes.
     ///
     /// # Over a network
     ///
-    /// - What may be called is what is [registered](crate::ManagerBuilder::register) by name, and what this crate has itself: [`dict`](Self::dict) and so on, without `update`. Everything else is
+    /// - What may be called is what is [registered](crate::ManagerBuilder::register) by name, and what this crate has itself: [`dict`](Self::dict) and so on, without `update`: what changes a value in its place is a method of a type that is registered. Everything else is
     ///   [`Refusal::OtherProgram`](crate::Refusal::OtherProgram), since nobody knows that both run the same program.
-    /// - A proxy stays in its process and does not travel, and what is kept in dicts, lists and queues holds no proxies. Whoever is to have an object finds it by the name that it is [published](Self::publish) with.
-    /// - The manager keeps an object for this client until its last proxy here is dropped, or the client is gone: it has ended or closed its connection, or its machine has not answered for 30 s. So an
-    ///   object that two clients share is to be published, or held by one of them until the other has found it.
-    /// - There is no reconnecting: when the connection is lost, every call is [`Error::Disconnected`](crate::Error::Disconnected).
+    /// - A proxy travels inside of whatever is sent to its own manager: as an argument of a call, and in dicts, lists and queues, out of which every other client has it. It goes no other way, neither to another
+    ///   connection of this program nor to a task: whoever is to have the object there connects itself, and finds it by the name that it is [published](Self::publish) with.
+    /// - The manager keeps an object for this client until its last proxy here is dropped, or the client is gone: it has ended or closed its connection, or has given no sign of life [for 30 s](crate::ManagerBuilder::client_timeout). So an
+    ///   object that two clients share is to be published, put into another one, or held by one of them until the other has found it.
+    /// - There is no reconnecting: when the connection is lost, or the manager has given no sign of life [for 20 s](crate::ManagerClient::server_timeout), every call is [`Error::Disconnected`](crate::Error::Disconnected). No
+    ///   call is ever sent twice: one that fails so may have been done or not.
     ///
     /// # Errors
     ///
-    /// `Error::Authentication` if the key is another one, [`Error::Connection`](crate::Error::Connection) if nobody can be reached there, and as for [`Proxy::call`](crate::Proxy::call).
+    /// `Error::Authentication` if the key is another one or a certificate is not taken, [`Error::Connection`](crate::Error::Connection) if nobody can be reached there, and as for [`Proxy::call`](crate::Proxy::call).
     ///
     /// # Cancel safety
     ///
@@ -98,10 +100,11 @@ impl Manager {
     /// # }).unwrap();
     /// ```
     #[cfg(feature = "net")]
-    pub async fn connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
-        let address = address.into();
-        let (route, server) = super::remote::Route::open(address, key.clone()).await?;
-        Ok(Self::lent(super::lines::Lines::over(server, route)))
+    pub async fn connect_with(
+        address: impl Into<Address>,
+        credentials: impl Into<crate::channel::Credentials>,
+    ) -> Result<Self> {
+        Self::client().connect(address, credentials).await
     }
 
     /// As [`connect_with`](Self::connect_with), for code outside async: blocks this thread.
@@ -114,7 +117,20 @@ impl Manager {
     ///
     /// See [`connect_with`](Self::connect_with).
     #[cfg(feature = "net")]
-    pub fn blocking_connect_with(address: impl Into<Address>, key: &crate::channel::AuthKey) -> Result<Self> {
-        crate::wait::block_on(Self::connect_with(address, key))
+    pub fn blocking_connect_with(
+        address: impl Into<Address>,
+        credentials: impl Into<crate::channel::Credentials>,
+    ) -> Result<Self> {
+        Self::client().blocking_connect(address, credentials)
+    }
+
+    /// A client of a manager over a network with options, such as how long the manager may give no sign of life.
+    ///
+    /// # Examples
+    ///
+    /// See [`ManagerClient`](crate::ManagerClient).
+    #[cfg(feature = "net")]
+    pub fn client() -> super::client::ManagerClient {
+        super::client::ManagerClient::new()
     }
 }

@@ -171,16 +171,16 @@ impl Manager {
         if !maker.is_native() {
             return Err(Error::ForeignTask { task: name.to_owned() });
         }
-        let call = Call::of(name, DIRECTORY, &args)?;
+        let mut call = self.root.encode(|| Call::of(name, DIRECTORY, &args))?;
         let (offset, fingerprint) = maker.reference();
-        let request = self.root.ask(What::Make { offset, fingerprint }, &call);
+        let request = self.root.ask(What::Make { offset, fingerprint }, &mut call);
         Ok((call, request))
     }
 
     fn by_name<Args: Arguments>(&self, name: &str, args: Args) -> Result<(Call, Request)> {
-        let call = Call::named(name, DIRECTORY, &args)?;
+        let mut call = self.root.encode(|| Call::named(name, DIRECTORY, &args))?;
         let what = What::MakeNamed { name: name.to_owned(), types: types_fingerprint::<Args, ()>() };
-        let request = self.root.ask(what, &call);
+        let request = self.root.ask(what, &mut call);
         Ok((call, request))
     }
 

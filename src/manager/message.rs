@@ -1,13 +1,15 @@
 //! What goes over doors and lines.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::blob::Blob;
+use super::blob::{Blob, Raw};
 use crate::channel::{Connection, Receiver, Sender};
 use crate::wire::Failure;
 
 /// Two processes talk only if they speak the same version.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// Where whoever wants to call sends a line through.
 pub(super) type Door = Sender<Visitor>;
@@ -38,6 +40,10 @@ pub(super) enum Request {
     },
     /// The client uses this object once less. It is not answered.
     Forget(u64),
+    /// Asks for a sign of life, over the first line of a client.
+    Ping,
+    /// What the last answer has lent has come to who uses it. It is not answered.
+    Took,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +52,8 @@ pub(super) struct Ask {
     pub(super) object: u64,
     pub(super) what: What,
     pub(super) arguments: Blob,
+    /// Over a network: the objects whose proxies are in the arguments, in the place of their handles.
+    pub(super) lent: Vec<u64>,
 }
 
 /// Functions are named by their place in the image, which only this program has, or by a name that they were registered with.
@@ -102,13 +110,23 @@ pub(super) enum Answer {
     Lent {
         object: u64,
     },
+    /// Of which version the server is, which one, and how long it waits for a sign of life.
     Welcome {
+        protocol: u32,
         server: u128,
+        patience: Duration,
     },
     Failed(Failure),
     /// The function that was to make an object has said so.
     NotCreated(String),
     Refused(Refusal),
+    /// The sign of life.
+    Pong,
+    /// As `Value`, over a network: the objects whose proxies are in it are lent, in the place of their handles.
+    Lending {
+        value: Raw,
+        lent: Vec<u64>,
+    },
 }
 
 /// Why a [`Manager`](crate::Manager) refuses a call; see [`Error::Refused`](crate::Error::Refused).

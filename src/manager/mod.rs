@@ -11,6 +11,8 @@
 mod blob;
 mod builder;
 mod call;
+#[cfg(feature = "net")]
+mod client;
 mod connect;
 mod creating;
 mod directory;
@@ -23,6 +25,8 @@ mod owner;
 mod pools;
 mod proxy;
 mod publish;
+#[cfg(feature = "net")]
+mod pulse;
 mod reference;
 #[cfg(feature = "net")]
 mod remote;
@@ -34,6 +38,8 @@ mod shapes;
 mod typed;
 
 pub use builder::ManagerBuilder;
+#[cfg(feature = "net")]
+pub use client::ManagerClient;
 pub use exposed::Exposed;
 pub use message::Refusal;
 pub use proxy::Proxy;

@@ -4,14 +4,16 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::blob::Raw;
 use super::exposed::{Registry, Travelling};
+use super::guests::Guests;
 use super::server::{Ready, Welcome, make_room};
-use crate::channel::{Address, Listener, Receiver, Sender, blocking_wait, one_way, wait};
+use crate::channel::{Address, Credentials, Listener, Receiver, Sender, blocking_wait, one_way, wait};
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::task::{State, capture_panics, resolve_initializer};
@@ -24,7 +26,10 @@ pub(super) struct Plan {
     pub(super) types: Travelling,
     pub(super) most_sessions: usize,
     pub(super) address: Option<Address>,
-    pub(super) key: Option<Secret>,
+    /// How long it waits for a sign of life of a client over a network.
+    pub(super) patience: Duration,
+    /// On its way to the process that listens with them, over a pipe that nobody else has.
+    pub(super) credentials: Option<Credentials>,
     /// What runs before it serves, with its arguments.
     pub(super) setup: Option<(Initializer, Raw)>,
 }
@@ -34,16 +39,6 @@ pub(super) struct Plan {
 enum Unready {
     Initializer(String),
     Other(String),
-}
-
-/// A key on its way to the process that listens with it, over a pipe that nobody else has.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Secret(pub(super) [u8; 32]);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
 }
 
 /// What a server says when it has started: how to call it, and where it listens.
@@ -74,8 +69,8 @@ impl Plan {
         let state = self.setup.map(prepared).transpose()?;
         let wrong = |why| Error::Incompatible { why };
         let registry = Registry::arrived(self.types).map_err(wrong)?;
-        let listener = self.address.map(|address| listen(address, self.key)).transpose()?;
-        Ready::new(registry, state, self.most_sessions, listener)
+        let listener = self.address.map(|address| listen(address, self.credentials)).transpose()?;
+        Ready::new(registry, state, self.most_sessions, listener, Guests::new(self.patience))
     }
 
     /// Serves on threads of this process.
@@ -105,13 +100,10 @@ fn prepared((function, Raw(arguments)): (Initializer, Raw)) -> Result<State> {
     prepared.map_err(|cause| Error::Initializer { cause })
 }
 
-/// A listener, and whether it has a key.
-fn listen(address: Address, key: Option<Secret>) -> Result<(Listener, bool)> {
-    match key {
-        #[cfg(feature = "net")]
-        Some(Secret(key)) => Ok((Listener::builder().authkey(key.into()).bind(address)?, true)),
-        _ => Ok((Listener::bind(address)?, false)),
-    }
+/// A listener, and whether it takes whoever has shown who they are, and not processes of this user.
+fn listen(address: Address, credentials: Option<Credentials>) -> Result<(Listener, bool)> {
+    let is_keyed = credentials.is_some();
+    Ok((Listener::builder().shown(credentials).bind(address)?, is_keyed))
 }
 
 /// The child's function.

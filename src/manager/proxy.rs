@@ -208,9 +208,9 @@ impl<T> Proxy<T> {
     }
 
     fn by_name<R: Payload, Args: Arguments>(&self, name: &str, args: &Args) -> Result<Asked> {
-        let call = Call::named(name, self.id(), args)?;
+        let mut call = self.reference.encode(|| Call::named(name, self.id(), args))?;
         let what = What::CallNamed { name: name.to_owned(), types: types_fingerprint::<Args, R>() };
-        let request = self.reference.ask(what, &call);
+        let request = self.reference.ask(what, &mut call);
         Ok(Asked { call, request })
     }
 

@@ -164,7 +164,7 @@ impl Manager {
 
     fn about(name: &'static str, object: u64, what: What) -> Result<Asked> {
         let call = Call::of(name, object, &())?;
-        let request = Request::Ask(Ask { object, what, arguments: call.arguments() });
+        let request = Request::Ask(Ask { object, what, arguments: call.arguments(), lent: Vec::new() });
         Ok(Asked { call, request })
     }
 }

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use serde::de::Error as _;
+#[cfg(feature = "net")]
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -11,8 +13,15 @@ use super::blob::Raw;
 use super::call::{Call, Made};
 use super::lines::Lines;
 use super::message::{Answer, Ask, Door, Line, Request, What};
+#[cfg(feature = "net")]
+use super::remote::Lease;
+#[cfg(feature = "net")]
+use super::server::DIRECTORY;
 use crate::error::{Error, Result};
 use crate::task::{Arguments, Method, MethodRef, Payload};
+use crate::wire::Fd;
+#[cfg(feature = "net")]
+use crate::wire::{DEFAULT_MAX, refuse_lent};
 
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
@@ -26,7 +35,7 @@ pub(super) struct Reference {
 pub(super) enum Way {
     Door(Arc<Door>),
     #[cfg(feature = "net")]
-    Lease(#[expect(dead_code, reason = "it ends when it is dropped")] Arc<super::remote::Lease>),
+    Lease(Arc<Lease>),
 }
 
 thread_local! {
@@ -34,6 +43,30 @@ thread_local! {
     static NUMBER_ONLY: Cell<bool> = const { Cell::new(false) };
     /// What the next proxy that is decoded on this thread is.
     static FOUND: RefCell<Option<Reference>> = const { RefCell::new(None) };
+    /// To whom what is encoded on this thread is sent, if that is a server over a network: the place of its lines.
+    static ADDRESSEE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// While it is there, proxies of this server can be encoded on this thread, though it is over a network.
+struct Addressed {
+    outer: usize,
+}
+
+impl Addressed {
+    fn begin(reference: &Reference) -> Self {
+        let to = if reference.is_lent() { place(&reference.lines) } else { 0 };
+        Self { outer: ADDRESSEE.replace(to) }
+    }
+}
+
+impl Drop for Addressed {
+    fn drop(&mut self) {
+        ADDRESSEE.set(self.outer);
+    }
+}
+
+fn place(lines: &Arc<Lines>) -> usize {
+    Arc::as_ptr(lines).addr()
 }
 
 /// A call with its request.
@@ -51,8 +84,12 @@ impl Reference {
     /// What the server lends to this client over a network.
     #[cfg(feature = "net")]
     pub(super) fn lent(lines: Arc<Lines>, object: u64) -> Self {
-        let way = Way::Lease(super::remote::Lease::new(&lines, object));
-        Self { lines, way, object }
+        Self::leased(Lease::new(&lines, object))
+    }
+
+    #[cfg(feature = "net")]
+    fn leased(lease: Arc<Lease>) -> Self {
+        Self { lines: Arc::clone(lease.lines()), object: lease.object(), way: Way::Lease(lease) }
     }
 
     /// True if it is used over a network, where no doors travel.
@@ -94,14 +131,24 @@ impl Reference {
     }
 
     /// A request to this object.
-    pub(super) fn ask(&self, what: What, call: &Call) -> Request {
-        Request::Ask(Ask { object: self.object, what, arguments: call.arguments() })
+    pub(super) fn ask(&self, what: What, call: &mut Call) -> Request {
+        #[cfg(feature = "net")]
+        let lent = if self.is_lent() { call.lend() } else { Vec::new() };
+        #[cfg(not(feature = "net"))]
+        let lent = Vec::new();
+        Request::Ask(Ask { object: self.object, what, arguments: call.arguments(), lent })
+    }
+
+    /// Encodes what this object is to be called with.
+    pub(super) fn encode<T>(&self, encode: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _addressed = Addressed::begin(self);
+        encode()
     }
 
     /// A request to call what is the crate's own.
     pub(super) fn ours(&self, name: &'static str, args: &impl Arguments) -> Result<Asked> {
-        let call = Call::of(name, self.object, args)?;
-        let request = self.ask(What::CallOurs { name: name.to_owned() }, &call);
+        let mut call = self.encode(|| Call::of(name, self.object, args))?;
+        let request = self.ask(What::CallOurs { name: name.to_owned() }, &mut call);
         Ok(Asked { call, request })
     }
 
@@ -120,9 +167,9 @@ impl Reference {
         if !method.is_native() {
             return Err(Error::ForeignTask { task: name.to_owned() });
         }
-        let call = Call::of(name, self.object, args)?;
+        let mut call = self.encode(|| Call::of(name, self.object, args))?;
         let (offset, fingerprint) = method.reference();
-        let request = self.ask(What::Call { offset, fingerprint }, &call);
+        let request = self.ask(What::Call { offset, fingerprint }, &mut call);
         Ok(Asked { call, request })
     }
 
@@ -136,30 +183,39 @@ impl Reference {
     }
 
     pub(super) async fn exchange(&self, request: &Request) -> Result<Answer> {
-        let line = self.lines.take(&self.way).await?;
-        let answer = talk(&line, request).await?;
+        let (answer, line) = self.exchange_and_keep(request).await?;
         self.lines.put(line);
         Ok(answer)
     }
 
     pub(super) fn blocking_exchange(&self, request: &Request) -> Result<Answer> {
-        let line = self.lines.blocking_take(&self.way)?;
-        let answer = blocking_talk(&line, request)?;
+        let (answer, line) = self.blocking_exchange_and_keep(request)?;
         self.lines.put(line);
         Ok(answer)
     }
 
     /// As `exchange`; the line stays with the caller, since the server keeps something for its session.
-    pub(super) async fn exchange_and_keep(&self, request: Request) -> Result<(Answer, Line)> {
+    pub(super) async fn exchange_and_keep(&self, request: &Request) -> Result<(Answer, Line)> {
         let line = self.lines.take(&self.way).await?;
-        let answer = talk(&line, &request).await?;
+        let answer = self.taken(&line, talk(&line, request).await?)?;
         Ok((answer, line))
     }
 
     pub(super) fn blocking_exchange_and_keep(&self, request: &Request) -> Result<(Answer, Line)> {
         let line = self.lines.blocking_take(&self.way)?;
-        let answer = blocking_talk(&line, request)?;
+        let answer = self.taken(&line, blocking_talk(&line, request)?)?;
         Ok((answer, line))
+    }
+
+    #[cfg(feature = "net")]
+    fn taken(&self, line: &Line, answer: Answer) -> Result<Answer> {
+        super::remote::taken(&self.lines, line, answer).map_err(lost)
+    }
+
+    #[cfg(not(feature = "net"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "nothing is lent without a network")]
+    fn taken(&self, _line: &Line, answer: Answer) -> Result<Answer> {
+        Ok(answer)
     }
 
     /// Puts back a line on which nothing is kept any more.
@@ -176,11 +232,6 @@ impl Reference {
             Made::Lent { object } => Self::lent(lines, object),
         }
     }
-}
-
-/// What cannot be encoded is an error of the call that is made of it.
-pub(super) fn attempt(ask: impl FnOnce() -> Result<Asked>) -> Result<Asked> {
-    ask()
 }
 
 pub(super) async fn talk(line: &Line, request: &Request) -> Result<Answer> {
@@ -227,17 +278,39 @@ fn is_lost(kind: ErrorKind) -> bool {
     )
 }
 
+#[cfg(feature = "net")]
+impl Reference {
+    /// What stands for what is lent, in a value for its own server.
+    fn lent_handle(&self, lease: &Arc<Lease>) -> Result<Fd> {
+        let refused = if self.object == DIRECTORY {
+            Some(refuse_lent("a manager over a network stays in its process: connect to it there"))
+        } else if ADDRESSEE.get() != place(&self.lines) {
+            Some(refuse_lent(
+                "a proxy over a network can be sent by calls of the same connection to its manager alone: publish it by a name, and find it where it is wanted",
+            ))
+        } else {
+            None
+        };
+        match refused {
+            Some(cause) => Err(Error::EncodeMessage { cause }),
+            None => lease.handle(),
+        }
+    }
+}
+
 impl Serialize for Reference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if NUMBER_ONLY.get() {
             return self.object.serialize(serializer);
         }
-        let Some(door) = self.door() else {
-            return Err(S::Error::custom(
-                "a proxy over a network stays in its process; publish it by a name",
-            ));
-        };
-        (self.lines.server, self.object, door).serialize(serializer)
+        match &self.way {
+            Way::Door(door) => (self.lines.server, self.object, &**door).serialize(serializer),
+            #[cfg(feature = "net")]
+            Way::Lease(lease) => {
+                let handle = self.lent_handle(lease).map_err(S::Error::custom)?;
+                (self.lines.server, self.object, handle, DEFAULT_MAX as u64).serialize(serializer)
+            }
+        }
     }
 }
 
@@ -246,7 +319,15 @@ impl<'de> Deserialize<'de> for Reference {
         if let Some(found) = FOUND.take() {
             return Ok(found);
         }
-        let (server, object, door) = <(u128, u64, Door)>::deserialize(deserializer)?;
-        Ok(Self::new(Lines::to(server), door, object))
+        // A door is the last two.
+        let (server, object, fd, max) = <(u128, u64, Fd, u64)>::deserialize(deserializer)?;
+        #[cfg(feature = "net")]
+        if let Some(lease) = Lease::of(&fd) {
+            let is_that = (lease.lines().server, lease.object()) == (server, object);
+            let other = || D::Error::custom("it is another object than the one that was lent with it");
+            return is_that.then(|| Self::leased(lease)).ok_or_else(other);
+        }
+        let door = fd.into_owned().map_err(D::Error::custom)?;
+        Ok(Self::new(Lines::to(server), Door::with_defaults(door).max_frame(max), object))
     }
 }

@@ -207,8 +207,8 @@ impl Manager {
     }
 
     fn end(&self) -> Result<(Call, Request)> {
-        let call = Call::named("shutdown", DIRECTORY, &())?;
-        let request = self.root.ask(What::End, &call);
+        let mut call = Call::named("shutdown", DIRECTORY, &())?;
+        let request = self.root.ask(What::End, &mut call);
         Ok((call, request))
     }
 }

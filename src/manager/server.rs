@@ -87,6 +87,7 @@ impl Ready {
         state: Option<State>,
         most_sessions: usize,
         listener: Option<(Listener, bool)>,
+        guests: Guests,
     ) -> Result<Self> {
         capture_panics();
         let failed = |cause| Error::start("start the manager's runtime", cause);
@@ -107,7 +108,7 @@ impl Ready {
             sessions: Mutex::default(),
             left: Condvar::new(),
             most_sessions,
-            guests: Guests::default(),
+            guests,
             runtime: runtime.handle().clone(),
             stopped: Notify::new(),
             ended: watch::Sender::new(false),
@@ -215,7 +216,13 @@ impl Server {
     /// Adds an object, with a door that whoever has asked for it gets.
     pub(super) fn add(self: &Arc<Self>, object: Object, part: Option<Arc<Part>>) -> Answer {
         let Ok((entrance, door)) = one_way() else { return Answer::Refused(Refusal::Busy) };
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        // Nobody guesses it, so that whoever comes over a network can name in what it sends only what was lent to it.
+        let Ok(number) = os::random()
+            .map(|bytes: [u8; 16]| u64::from_ne_bytes(*bytes.first_chunk().expect("it is longer")))
+        else {
+            return Answer::Refused(Refusal::Busy);
+        };
+        self.guests.has_door(number, &door);
         self.objects().insert(number, Entry { object, part });
         self.runtime.spawn(Arc::clone(self).attend(entrance, Some(number)));
         Answer::Made { object: number, door }
@@ -229,7 +236,10 @@ impl Server {
     async fn attend(self: Arc<Self>, entrance: Entrance, object: Option<u64>) {
         self.receive(&entrance).await;
         drop(entrance);
-        let entry = object.and_then(|object| self.objects().remove(&object));
+        let entry = object.and_then(|object| {
+            self.guests.has_no_door(object);
+            self.objects().remove(&object)
+        });
         if let Some(entry) = entry {
             // Its drop is the program's own code, which may take its time or panic.
             self.runtime.spawn_blocking(move || drop(entry));

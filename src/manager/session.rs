@@ -18,9 +18,11 @@ use super::reference::Reference;
 use super::server::{Server, ours};
 use crate::channel::Connection;
 use crate::error::Error;
+#[cfg(feature = "net")]
+use crate::os;
 use crate::os::Image;
 use crate::task::{MakerRef, MethodRef, Object, Unmade, caught, resolve_maker, resolve_method};
-use crate::wire::{Failure, Output};
+use crate::wire::{Failure, MOST_HANDLES, Output};
 
 /// A line as the server has it.
 pub(super) type ServerLine = Connection<Answer, Request>;
@@ -36,6 +38,10 @@ pub(super) struct Session {
     /// Over a network: whose line it is, once it has said so.
     client: Cell<Option<u128>>,
     is_remote: bool,
+    /// It is the first line of its client, over which that gives signs of life.
+    is_first: Cell<bool>,
+    /// What the last answer has lent, until the client says that it has come.
+    unconfirmed: RefCell<Vec<u64>>,
     /// It has asked for the end of the server.
     ends: Cell<bool>,
     methods: RefCell<HashMap<(i64, u64), MethodRef>>,
@@ -51,6 +57,8 @@ impl Session {
             is_same_version: Cell::new(protocol == PROTOCOL),
             client: Cell::new(None),
             is_remote: false,
+            is_first: Cell::new(false),
+            unconfirmed: RefCell::default(),
             ends: Cell::new(false),
             methods: RefCell::default(),
         }
@@ -65,6 +73,8 @@ impl Session {
             is_same_version: Cell::new(false),
             client: Cell::new(None),
             is_remote: true,
+            is_first: Cell::new(false),
+            unconfirmed: RefCell::default(),
             ends: Cell::new(false),
             methods: RefCell::default(),
         }
@@ -76,27 +86,8 @@ impl Session {
 
     /// Serves until the client is gone.
     pub(super) fn serve(&self) {
-        loop {
-            let answer = match self.line.blocking_recv() {
-                Ok(Request::Ask(ask)) => self.answer(ask),
-                Ok(Request::Release(number)) => {
-                    // Its drop may be the program's own.
-                    let _panicked = caught(|| KEPT.with_borrow_mut(|kept| kept.remove(&number)));
-                    continue;
-                }
-                Ok(Request::Hello { protocol, client, first }) => self.greet(protocol, client, first),
-                Ok(Request::Forget(object)) => {
-                    if let Some(client) = self.client.get() {
-                        self.server.guests().forget(client, object);
-                    }
-                    continue;
-                }
-                Err(Error::DecodeMessage { cause }) => Answer::Failed(Failure::Decode(cause)),
-                Err(Error::MessageTooLarge { size, .. }) => {
-                    Answer::Failed(Failure::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX) })
-                }
-                Err(_) => break,
-            };
+        while let Some(request) = self.next() {
+            let Some(answer) = self.hear(request) else { continue };
             // Nobody waits any more.
             if matches!(answer, Answer::Failed(Failure::Cancelled)) {
                 break;
@@ -109,9 +100,58 @@ impl Session {
                 break;
             }
         }
+        self.leave();
+    }
+
+    /// What there is to answer; some requests are not answered.
+    fn hear(&self, request: Result<Request, Failure>) -> Option<Answer> {
+        match request {
+            Ok(Request::Ask(ask)) => return Some(self.answer(ask)),
+            Ok(Request::Hello { protocol, client, first }) => {
+                return Some(self.greet(protocol, client, first));
+            }
+            Ok(Request::Ping) => return Some(Answer::Pong),
+            Err(failure) => return Some(Answer::Failed(failure)),
+            Ok(Request::Release(number)) => {
+                // Its drop may be the program's own.
+                let _panicked = caught(|| KEPT.with_borrow_mut(|kept| kept.remove(&number)));
+            }
+            Ok(Request::Took) => self.unconfirmed.borrow_mut().clear(),
+            Ok(Request::Forget(object)) => {
+                if let Some(client) = self.client.get() {
+                    self.server.guests().forget(client, object);
+                }
+            }
+        }
+        None
+    }
+
+    /// What the session keeps ends with it, and with the first line of a client all that is that client's.
+    fn leave(&self) {
         let _panicked = caught(|| drop(KEPT.take()));
-        if let Some(client) = self.client.take() {
+        let Some(client) = self.client.take() else { return };
+        for object in self.unconfirmed.take() {
+            self.server.guests().forget(client, object);
+        }
+        if self.is_first.get() {
             self.server.guests().leave(client);
+        }
+    }
+
+    /// What the client says next, or what is wrong with it; nothing if it is gone, or should have said something by now.
+    fn next(&self) -> Option<Result<Request, Failure>> {
+        let received = if self.is_remote && (self.is_first.get() || self.client.get().is_none()) {
+            self.line.blocking_recv_timeout(self.server.guests().patience())
+        } else {
+            self.line.blocking_recv().map(Some)
+        };
+        match received {
+            Ok(request) => request.map(Ok),
+            Err(Error::DecodeMessage { cause }) => Some(Err(Failure::Decode(cause))),
+            Err(Error::MessageTooLarge { size, .. }) => {
+                Some(Err(Failure::TooLarge { size: usize::try_from(size).unwrap_or(usize::MAX) }))
+            }
+            Err(_) => None,
         }
     }
 
@@ -120,12 +160,19 @@ impl Session {
         if protocol != PROTOCOL {
             return Answer::Refused(Refusal::OtherVersion);
         }
-        if !self.is_remote || self.client.get().is_some() || !self.server.guests().enter(client, first) {
+        let guests = self.server.guests();
+        if !self.is_remote || self.client.get().is_some() || !guests.enter(client, first, &self.line) {
             return Answer::Refused(Refusal::NotAllowed);
         }
         self.is_same_version.set(true);
         self.client.set(Some(client));
-        Answer::Welcome { server: self.server.id() }
+        self.is_first.set(first);
+        let patience = guests.patience();
+        #[cfg(feature = "net")]
+        if first {
+            os::end_when_untaken(&*self.line, patience);
+        }
+        Answer::Welcome { protocol: PROTOCOL, server: self.server.id(), patience }
     }
 
     /// Sends an answer; false if nobody hears it.
@@ -159,7 +206,10 @@ impl Session {
         if !self.is_same_version.get() {
             return Answer::Refused(Refusal::OtherVersion);
         }
-        let Ask { object, what, arguments } = ask;
+        let Ask { object, what, mut arguments, lent } = ask;
+        if let Err(why) = self.take_lent(&mut arguments, &lent) {
+            return Answer::Refused(why);
+        }
         let answered = match what {
             What::Make { offset, fingerprint } => {
                 self.maker(offset, fingerprint).map(|f| self.make(f, None, arguments))
@@ -183,7 +233,35 @@ impl Session {
                 Ok(Answer::Value(Blob::default()))
             }
         };
-        answered.unwrap_or_else(Answer::Refused)
+        answered.map_or_else(Answer::Refused, |answer| self.lending(answer))
+    }
+
+    /// Puts the doors of what the client uses, and has put in its arguments, in their places.
+    fn take_lent(&self, arguments: &mut Blob, lent: &[u64]) -> Result<(), Refusal> {
+        if lent.is_empty() {
+            return Ok(());
+        }
+        let client = self.client.get().filter(|_| lent.len() <= usize::from(MOST_HANDLES));
+        let client = client.ok_or(Refusal::NotAllowed)?;
+        let door = |object: &u64| self.server.guests().door(client, *object).map(Connection::into_fd);
+        arguments.handles = lent.iter().map(door).collect::<Option<_>>().ok_or(Refusal::UnknownObject)?;
+        Ok(())
+    }
+
+    /// Lends the objects whose proxies are in a value that goes over a network. One that has other handles is refused when it is sent.
+    fn lending(&self, answer: Answer) -> Answer {
+        match (self.client.get(), answer) {
+            (Some(client), Answer::Value(Blob { bytes, handles })) if !handles.is_empty() => {
+                match self.server.guests().lend(client, handles) {
+                    Ok(lent) => {
+                        self.unconfirmed.borrow_mut().extend(&lent);
+                        Answer::Lending { value: bytes, lent }
+                    }
+                    Err(handles) => Answer::Value(Blob { bytes, handles }),
+                }
+            }
+            (_, answer) => answer,
+        }
     }
 
     fn maker(&self, offset: i64, fingerprint: u64) -> Result<MakerRef, Refusal> {
@@ -260,6 +338,7 @@ impl Session {
         match (self.client.get(), made) {
             (Some(client), Answer::Made { object, door }) => {
                 self.server.guests().lease(client, object, door);
+                self.unconfirmed.borrow_mut().push(object);
                 Answer::Lent { object }
             }
             (_, made) => made,

@@ -3,7 +3,7 @@
 use super::blob::Blob;
 use super::call::Call;
 use super::message::What;
-use super::reference::{Asked, Reference, attempt};
+use super::reference::{Asked, Reference};
 use super::root::Manager;
 use super::typed::{
     ArrayProxy, BarrierProxy, BoundedSemaphoreProxy, ConditionProxy, DictProxy, EventProxy,
@@ -32,7 +32,7 @@ macro_rules! makes {
             ///
             /// A future that is dropped leaves no object.
             pub fn $name<$($param: Payload),*>(&self, $($arg: $kind),*) -> impl Future<Output = Result<$proxy>> + Send {
-                let asked = attempt(|| self.ours($remote, &$args));
+                let asked = self.root.encode(|| self.ours($remote, &$args));
                 async move { Ok(<$proxy>::of(self.finish_ours(asked?).await?)) }
             }
 
@@ -46,7 +46,7 @@ macro_rules! makes {
             ///
             #[doc = concat!("See [`", stringify!($name), "`](Self::", stringify!($name), ").")]
             pub fn $blocking<$($param: Payload),*>(&self, $($arg: $kind),*) -> Result<$proxy> {
-                Ok(<$proxy>::of(self.blocking_finish_ours(&self.ours($remote, &$args)?)?))
+                Ok(<$proxy>::of(self.blocking_finish_ours(&self.root.encode(|| self.ours($remote, &$args))?)?))
             }
         )*
     };
@@ -183,8 +183,8 @@ impl Manager {
     }
 
     fn ours(&self, name: &'static str, args: &impl Arguments) -> Result<Asked> {
-        let call = Call::of(name, self.root.object, args)?;
-        let request = self.root.ask(What::MakeOurs { name: name.to_owned() }, &call);
+        let mut call = self.root.encode(|| Call::of(name, self.root.object, args))?;
+        let request = self.root.ask(What::MakeOurs { name: name.to_owned() }, &mut call);
         Ok(Asked { call, request })
     }
 

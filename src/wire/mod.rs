@@ -32,5 +32,7 @@ pub(crate) use record::{Record, Records, failed_record, put_record};
 pub use sandbox::{Resource, Sandbox, SandboxPart};
 pub use start_method::StartMethod;
 pub use travel::Handle;
+#[cfg(feature = "net")]
+pub(crate) use travel::refuse_lent;
 pub(crate) use travel::{Arriving, Collecting, Fd, Luggage, MOST_HANDLES, Parcel, refuse_remote_end};
 pub(crate) use value::{decode, encode, pack, unpack};

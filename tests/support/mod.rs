@@ -11,6 +11,8 @@
 )]
 
 pub mod alone;
+#[cfg(feature = "net")]
+pub mod authority;
 pub mod census;
 pub mod evil;
 pub mod executor;

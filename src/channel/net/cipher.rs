@@ -1,86 +1,88 @@
-//! Sealing and opening the records of a connection, each with its number, which is not sent: one that is left out, repeated or exchanged
-//! does not open, any more than one that was changed.
+//! Sealing and opening the records of a connection, whichever way both sides know each other.
+//!
+//! A record stands alone: how long it is follows from what came before, or from its own first bytes, so that nothing is read beyond it. None may be left out,
+//! repeated, exchanged or changed.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
 
-use snow::StatelessTransportState;
-
+use super::{noise, tls};
 use crate::error::{Error, Result};
 
-/// Bytes by which a record is longer than what stands in it.
-pub(super) const TAG: usize = 16;
-/// Bytes that one record has at most, sealed and open.
-pub(super) const LARGEST: usize = 65_535;
-pub(super) const MOST_OPEN: usize = LARGEST - TAG;
-
 /// The direction in which this side sends.
-pub(super) struct Sealer {
-    transport: Arc<StatelessTransportState>,
-    next: u64,
+#[derive(Debug)]
+pub(super) enum Sealer {
+    Key(noise::Sealer),
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no such value"))]
+    Certificate(tls::Sealer),
 }
 
 /// The direction in which it receives.
-pub(super) struct Opener {
-    transport: Arc<StatelessTransportState>,
-    next: u64,
+#[derive(Debug)]
+pub(super) enum Opener {
+    Key(noise::Opener),
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no such value"))]
+    Certificate(tls::Opener),
+}
+
+/// What messages are sealed and opened with.
+#[derive(Debug)]
+pub(super) struct Ciphers {
+    pub(super) sealer: Sealer,
+    pub(super) opener: Opener,
 }
 
 impl Sealer {
-    pub(super) fn new(transport: Arc<StatelessTransportState>) -> Self {
-        Self { transport, next: 0 }
+    /// Bytes that one record takes.
+    pub(super) fn most(&self) -> usize {
+        match self {
+            Self::Key(_) => noise::MOST_OPEN,
+            Self::Certificate(_) => tls::MOST_OPEN,
+        }
     }
 
-    /// Appends the record of these bytes, of which there are at most `MOST_OPEN`.
+    /// Appends the record of these bytes, of which there are at most `most`.
     pub(super) fn seal(&mut self, open: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let start = out.len();
-        out.resize(start + open.len() + TAG, 0);
-        let sealed = self.transport.write_message(self.next, open, &mut out[start..]);
-        sealed.map_err(|_| Error::connection("seal a message", ErrorKind::Other.into()))?;
-        self.next += 1;
-        Ok(())
+        match self {
+            Self::Key(sealer) => sealer.seal(open, out),
+            Self::Certificate(sealer) => sealer.seal(open, out),
+        }
     }
 
-    /// The number of the next record. No second record may leave this process with a number that one has left with.
-    pub(super) fn next(&self) -> u64 {
-        self.next
+    /// The number of the next record, where records can be taken back that have not left this process.
+    pub(super) fn next(&self) -> Option<u64> {
+        match self {
+            Self::Key(sealer) => Some(sealer.next()),
+            Self::Certificate(_) => None,
+        }
     }
 
     /// Goes back to a number; nothing of what was sealed since then has left this process.
     pub(super) fn take_back(&mut self, next: u64) {
-        self.next = next;
+        if let Self::Key(sealer) = self {
+            sealer.take_back(next);
+        }
     }
 }
 
 impl Opener {
-    pub(super) fn new(transport: Arc<StatelessTransportState>) -> Self {
-        Self { transport, next: 0 }
-    }
-
-    /// Appends what stands in a record; the number of its bytes.
-    pub(super) fn open(&mut self, sealed: &[u8], out: &mut Vec<u8>) -> Result<usize> {
-        let (start, length) = (out.len(), sealed.len().saturating_sub(TAG));
-        out.resize(start + length, 0);
-        let opened = self.transport.read_message(self.next, sealed, &mut out[start..]);
-        if opened != Ok(length) {
-            out.truncate(start);
-            let changed = "it was changed, repeated or exchanged on its way";
-            return Err(Error::connection("open a message", io::Error::new(ErrorKind::InvalidData, changed)));
+    /// Bytes of the record at hand, as far as can be said by those of it that have come; `open` bytes are to stand in it.
+    pub(super) fn wanted(&self, open: u64, come: &[u8]) -> Result<usize> {
+        match self {
+            Self::Key(_) => Ok(noise::wanted(open)),
+            Self::Certificate(_) => tls::wanted(come),
         }
-        self.next += 1;
-        Ok(length)
+    }
+
+    /// Appends what stands in a record; the number of its bytes, of which there may be fewer than are to come, and none.
+    pub(super) fn open(&mut self, sealed: &[u8], out: &mut Vec<u8>) -> Result<usize> {
+        match self {
+            Self::Key(opener) => opener.open(sealed, out),
+            Self::Certificate(opener) => opener.open(sealed, out),
+        }
     }
 }
 
-impl fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("next", &self.next).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Opener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opener").field("next", &self.next).finish_non_exhaustive()
-    }
+/// What came is not what was sent.
+pub(super) fn damaged(how: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::connection("open a message", io::Error::new(ErrorKind::InvalidData, how))
 }

@@ -1,4 +1,4 @@
-//! Connecting to a listener that has a key.
+//! Connecting to a listener that has a key or a certificate.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinHandle;
 
-use super::auth_key::AuthKey;
-use super::greet::greet;
-use super::handshake::{Handshake, refused};
+use super::credentials::Credentials;
+use super::greet::{Opening, greet};
+use super::handshake::refused;
 use crate::channel::address::Address;
 use crate::channel::client::{AGAIN, not_connected};
 use crate::channel::end::End;
@@ -22,21 +22,25 @@ use crate::wait::until;
 struct Dialling(JoinHandle<Result<End>>);
 
 /// Connects and shakes hands, in the crate's runtime for this, so that it goes under any executor.
-pub(in crate::channel) async fn dial(address: Address, key: AuthKey, limit: Duration) -> Result<End> {
+pub(in crate::channel) async fn dial(
+    address: Address,
+    credentials: &Credentials,
+    limit: Duration,
+) -> Result<End> {
     crate::channel::wait::clock()?;
+    let opening = credentials.client(&address)?;
     let runtime = os::net_runtime().map_err(not_connected)?;
-    let mut dialling = Dialling(runtime.spawn(reach_and_greet(address, key, limit)));
+    let mut dialling = Dialling(runtime.spawn(reach_and_greet(address, opening, limit)));
     let dialled = (&mut dialling.0).await;
     dialled.unwrap_or_else(|lost| Err(not_connected(io::Error::other(lost))))
 }
 
-async fn reach_and_greet(address: Address, key: AuthKey, limit: Duration) -> Result<End> {
+async fn reach_and_greet(address: Address, opening: Opening, limit: Duration) -> Result<End> {
     let socket = match &address {
         Address::Unix(path) => reach_path(path).await?,
         Address::Tcp { host, port } => reach_port(host, *port).await.map_err(not_connected)?,
     };
-    let (handshake, first) = Handshake::client(&key)?;
-    greet(socket, handshake, first, limit).await
+    greet(socket, opening, limit).await
 }
 
 async fn reach_path(path: &Path) -> Result<OwnedFd> {
@@ -44,7 +48,7 @@ async fn reach_path(path: &Path) -> Result<OwnedFd> {
         match os::connect_to(path, Carries::Bytes, false) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => until(Some(Instant::now() + AGAIN)).await,
             Err(error) if os::is_of_another_kind(&error) => {
-                return Err(refused("the listener has no key"));
+                return Err(refused("the listener has neither key nor certificate"));
             }
             connected => return connected.map_err(not_connected),
         }

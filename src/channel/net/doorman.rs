@@ -1,4 +1,4 @@
-//! Stands at the door of a listener that has a key: shakes hands with all who come, side by side, and lets in those who know it.
+//! Stands at the door of a listener that has a key or a certificate: shakes hands with all who come, side by side, and lets in those who have shown who they are.
 //!
 //! 1. Strangers hold up nobody: at most 64 handshakes are under way, each has its time, and for one more the oldest is given up.
 //! 2. Whoever is let in waits in a queue, and is told of before those who failed, of whom the last is remembered and no more.
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-use super::auth_key::AuthKey;
+use super::credentials::Credentials;
 use super::greet::greet;
-use super::handshake::{Handshake, refused};
+use super::handshake::refused;
 use crate::channel::end::End;
 use crate::channel::watch::Own;
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ struct AtWork {
 /// What those who connect have to show, and how fast.
 #[derive(Debug, Clone)]
 pub(in crate::channel) struct Terms {
-    pub(in crate::channel) key: AuthKey,
+    pub(in crate::channel) credentials: Credentials,
     pub(in crate::channel) limit: Duration,
     /// They come over a network.
     pub(in crate::channel) is_remote: bool,
@@ -158,7 +158,7 @@ impl Greetings {
             && let Some((_, oldest)) = self.order.pop_front()
         {
             oldest.abort();
-            queue.tell(refused("too many others have connected before it had shown that it knows the key"));
+            queue.tell(refused("too many others have connected before it had shown who it is"));
         }
         let greeted = self.all.spawn(meet(socket, terms.clone()));
         self.order.push_back((greeted.id(), greeted));
@@ -184,7 +184,7 @@ async fn meet(socket: OwnedFd, terms: Terms) -> Result<End> {
     if terms.is_remote {
         os::configure(&socket).map_err(not_accepted)?;
     }
-    greet(socket, Handshake::listener(&terms.key)?, Vec::new(), terms.limit).await
+    greet(socket, terms.credentials.listener()?, terms.limit).await
 }
 
 impl Queue {

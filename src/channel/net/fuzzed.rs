@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use bytes::Bytes;
 
 use super::auth_key::AuthKey;
-use super::cipher::Sealer;
-use super::handshake::{Ciphers, Handshake, Step};
+use super::cipher::{Ciphers, Sealer};
+use super::handshake::{Handshake, Step};
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use crate::error::Result;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 
+use super::cipher::Ciphers;
 use super::handshake::{Handshake, Step, refused};
 use super::remote::Remote;
 use crate::channel::end::End;
@@ -14,42 +15,53 @@ use crate::os;
 use crate::wire::Fd;
 
 /// Time for a handshake, unless another one is set.
-pub(in crate::channel) const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Shakes hands over a socket, after saying this first. It runs in the crate's runtime for this.
-pub(super) async fn greet(
-    socket: OwnedFd,
-    handshake: Handshake,
-    first: Vec<u8>,
-    limit: Duration,
-) -> Result<End> {
-    let shaken = tokio::time::timeout(limit, shake(socket, handshake, first)).await;
+/// How a side begins.
+pub(super) enum Opening {
+    /// By a key; this is said first.
+    Key(Handshake, Vec<u8>),
+    #[cfg(feature = "tls")]
+    Certificate(super::tls::Handshake),
+}
+
+/// Shakes hands over a socket. It runs in the crate's runtime for this.
+pub(super) async fn greet(socket: OwnedFd, opening: Opening, limit: Duration) -> Result<End> {
+    let shaken = tokio::time::timeout(limit, shake(socket, opening)).await;
     shaken.unwrap_or_else(|_| Err(refused("the other side has not finished the handshake in time")))
 }
 
-async fn shake(socket: OwnedFd, mut handshake: Handshake, first: Vec<u8>) -> Result<End> {
+async fn shake(socket: OwnedFd, opening: Opening) -> Result<End> {
     let socket = os::watch_stream(socket).map_err(failed)?;
-    write(&socket, &first).await?;
-    let mut room = [0; 64];
-    let ciphers = loop {
-        let wanted = &mut room[..handshake.wanted()];
-        read(&socket, wanted).await?;
-        match handshake.take(wanted)? {
-            Step::On(next, answer) => {
-                write(&socket, &answer).await?;
-                handshake = next;
-            }
-            Step::Done(ciphers, last) => {
-                write(&socket, &last).await?;
-                break ciphers;
-            }
-        }
+    let ciphers = match opening {
+        Opening::Key(handshake, first) => shake_by_key(&socket, handshake, &first).await?,
+        #[cfg(feature = "tls")]
+        Opening::Certificate(handshake) => handshake.shake(&socket).await?,
     };
     let socket = Fd::new(socket.into_inner());
     Ok(End::sealed(socket.clone(), Remote::new(socket, ciphers)))
 }
 
-async fn read(socket: &AsyncFd<OwnedFd>, mut room: &mut [u8]) -> Result<()> {
+async fn shake_by_key(socket: &AsyncFd<OwnedFd>, mut handshake: Handshake, first: &[u8]) -> Result<Ciphers> {
+    write(socket, first).await?;
+    let mut room = [0; 64];
+    loop {
+        let wanted = &mut room[..handshake.wanted()];
+        read(socket, wanted).await?;
+        match handshake.take(wanted)? {
+            Step::On(next, answer) => {
+                write(socket, &answer).await?;
+                handshake = next;
+            }
+            Step::Done(ciphers, last) => {
+                write(socket, &last).await?;
+                return Ok(ciphers);
+            }
+        }
+    }
+}
+
+pub(super) async fn read(socket: &AsyncFd<OwnedFd>, mut room: &mut [u8]) -> Result<()> {
     while !room.is_empty() {
         let mut guard = socket.readable().await.map_err(failed)?;
         match os::take_some(socket, room) {
@@ -62,7 +74,7 @@ async fn read(socket: &AsyncFd<OwnedFd>, mut room: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-async fn write(socket: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> Result<()> {
+pub(super) async fn write(socket: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         let mut guard = socket.writable().await.map_err(failed)?;
         match os::send_some(socket, bytes) {
@@ -74,8 +86,8 @@ async fn write(socket: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn left() -> Error {
-    refused("the other side has ended the handshake; most likely it has another key")
+pub(super) fn left() -> Error {
+    refused("the other side has ended the handshake; most likely it does not know this one")
 }
 
 fn failed(cause: io::Error) -> Error {

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use snow::{Builder, HandshakeState, StatelessTransportState};
 
 use super::auth_key::AuthKey;
-use super::cipher::{Opener, Sealer, TAG};
+use super::cipher::{self, Ciphers};
+use super::noise::{Opener, Sealer, TAG};
 use crate::error::{Error, Result};
 
 /// What a connection begins with, and the version behind it, in both directions.
@@ -39,7 +40,7 @@ pub(super) struct Handshake {
 enum Stage {
     Magic(Box<HandshakeState>),
     Exchange(Box<HandshakeState>),
-    Proof(Ciphers),
+    Proof(Keys),
 }
 
 /// What the bytes of the other side lead to.
@@ -50,11 +51,10 @@ pub(super) enum Step {
     Done(Ciphers, Vec<u8>),
 }
 
-/// What messages are sealed and opened with.
-#[derive(Debug)]
-pub(super) struct Ciphers {
-    pub(super) sealer: Sealer,
-    pub(super) opener: Opener,
+/// What both sides have agreed on.
+struct Keys {
+    sealer: Sealer,
+    opener: Opener,
 }
 
 impl Handshake {
@@ -90,7 +90,7 @@ impl Handshake {
             Stage::Magic(state) => Ok(Step::On(Self { stage: Stage::Exchange(state), ..self }, Vec::new())),
             Stage::Exchange(state) if self.is_client => finish_client(state, bytes),
             Stage::Exchange(state) => answer(state, bytes),
-            Stage::Proof(ciphers) => check_proof(ciphers, bytes),
+            Stage::Proof(keys) => check_proof(keys, bytes),
         }
     }
 }
@@ -98,21 +98,21 @@ impl Handshake {
 fn answer(mut state: Box<HandshakeState>, bytes: &[u8]) -> Result<Step> {
     state.read_message(bytes, &mut []).map_err(|_| another_key())?;
     let answer = exchange(&mut state)?;
-    let stage = Stage::Proof(Ciphers::of(*state)?);
+    let stage = Stage::Proof(Keys::of(*state)?);
     Ok(Step::On(Handshake { stage, is_client: false }, answer))
 }
 
 fn finish_client(mut state: Box<HandshakeState>, bytes: &[u8]) -> Result<Step> {
     state.read_message(bytes, &mut []).map_err(|_| another_key())?;
-    let mut ciphers = Ciphers::of(*state)?;
+    let mut keys = Keys::of(*state)?;
     let mut proof = Vec::new();
-    ciphers.sealer.seal(&[], &mut proof)?;
-    Ok(Step::Done(ciphers, proof))
+    keys.sealer.seal(&[], &mut proof)?;
+    Ok(Step::Done(keys.into(), proof))
 }
 
-fn check_proof(mut ciphers: Ciphers, bytes: &[u8]) -> Result<Step> {
-    ciphers.opener.open(bytes, &mut Vec::new()).map_err(|_| another_key())?;
-    Ok(Step::Done(ciphers, Vec::new()))
+fn check_proof(mut keys: Keys, bytes: &[u8]) -> Result<Step> {
+    keys.opener.open(bytes, &mut Vec::new()).map_err(|_| another_key())?;
+    Ok(Step::Done(keys.into(), Vec::new()))
 }
 
 /// The magic and what this side has to say.
@@ -129,12 +129,18 @@ fn builder(key: &AuthKey) -> Result<Builder<'_>> {
     builder.and_then(|builder| builder.prologue(&MAGIC)).map_err(|_| not_made())
 }
 
-impl Ciphers {
+impl Keys {
     fn of(state: HandshakeState) -> Result<Self> {
         let transport: StatelessTransportState =
             state.into_stateless_transport_mode().map_err(|_| not_made())?;
         let transport = Arc::new(transport);
         Ok(Self { sealer: Sealer::new(Arc::clone(&transport)), opener: Opener::new(transport) })
+    }
+}
+
+impl From<Keys> for Ciphers {
+    fn from(Keys { sealer, opener }: Keys) -> Self {
+        Self { sealer: cipher::Sealer::Key(sealer), opener: cipher::Opener::Key(opener) }
     }
 }
 

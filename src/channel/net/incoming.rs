@@ -6,8 +6,8 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 
-use super::cipher::{LARGEST, Opener, TAG};
-use super::record::{Head, KEPT, SEALED_HEAD};
+use super::cipher::Opener;
+use super::record::{Head, KEPT, OPEN};
 use crate::error::{Error, Result};
 use crate::os;
 
@@ -77,8 +77,13 @@ impl Incoming {
 
     /// Reads on in the record at hand; true if it is there.
     fn fill(&mut self, socket: BorrowedFd<'_>) -> Result<bool> {
-        self.sealed.resize(self.stage.wanted(), 0);
-        while self.read < self.sealed.len() {
+        loop {
+            let wanted = self.opener.wanted(self.stage.left(), &self.sealed[..self.read])?;
+            self.sealed.resize(wanted, 0);
+            if self.read == wanted {
+                self.read = 0;
+                return Ok(true);
+            }
             match os::take_some(socket, &mut self.sealed[self.read..]) {
                 Ok(0) => return Err(cut()),
                 Ok(read) => self.read += read,
@@ -87,22 +92,22 @@ impl Incoming {
                 Err(error) => return Err(Error::connection("receive a message", error)),
             }
         }
-        self.read = 0;
-        Ok(true)
     }
 
     /// Opens the record at hand; the message that ends with it.
     fn open(&mut self, max: u64) -> Result<Option<Vec<u8>>> {
         match &mut self.stage {
             Stage::Head => {
-                let mut head = Vec::with_capacity(SEALED_HEAD);
-                self.opener.open(&self.sealed, &mut head)?;
-                self.begin(Head::from_bytes(&head), max)?;
+                let mut head = Vec::with_capacity(OPEN);
+                // A record may have nothing in it but what the cipher itself has to say.
+                if self.opener.open(&self.sealed, &mut head)? > 0 {
+                    self.begin(Head::from_bytes(&head), max)?;
+                }
             }
             Stage::Body { left, kept } => {
                 let mut unwanted = Vec::new();
                 let opened = self.opener.open(&self.sealed, kept.as_mut().unwrap_or(&mut unwanted))?;
-                *left -= opened as u64;
+                *left = left.checked_sub(opened as u64).ok_or_else(another_language)?;
             }
         }
         Ok(self.end())
@@ -112,7 +117,7 @@ impl Incoming {
         let length = match head {
             Some(Head::Message(length)) => length,
             Some(Head::Parting) => return Err(Error::Disconnected),
-            None => return Err(damaged(ErrorKind::InvalidData, "the other side speaks another language")),
+            None => return Err(another_language()),
         };
         let fits = length <= max && usize::try_from(length).is_ok();
         self.stage = Stage::Body { left: length, kept: fits.then(Vec::new) };
@@ -131,19 +136,21 @@ impl Incoming {
 }
 
 impl Stage {
-    /// Bytes of the record at hand.
-    fn wanted(&self) -> usize {
+    /// Bytes that are to come before the next stage, open.
+    fn left(&self) -> u64 {
         match self {
-            Self::Head => SEALED_HEAD,
-            Self::Body { left, .. } => {
-                usize::try_from(*left).map_or(LARGEST, |left| LARGEST.min(left.saturating_add(TAG)))
-            }
+            Self::Head => OPEN as u64,
+            Self::Body { left, .. } => *left,
         }
     }
 }
 
 fn cut() -> Error {
     damaged(ErrorKind::UnexpectedEof, "it was cut off: the other side has not closed it")
+}
+
+fn another_language() -> Error {
+    damaged(ErrorKind::InvalidData, "the other side speaks another language")
 }
 
 fn damaged(kind: ErrorKind, why: &'static str) -> Error {

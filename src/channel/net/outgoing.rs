@@ -1,17 +1,17 @@
 //! What a sealed connection sends: one message after the other, each cut into records that are written as there is room.
 //!
 //! 1. A message of which a byte has been written is written whole, by whoever comes next: what follows it could not be opened otherwise.
-//! 2. One of which nothing was written is not begun, and leaves no trace.
+//! 2. One of which nothing was written is not begun, and leaves no trace. Where records cannot be taken back, none is sealed before there is room.
 
 use std::io::ErrorKind;
 use std::os::fd::BorrowedFd;
 
 use bytes::Bytes;
 
-use super::cipher::{MOST_OPEN, Sealer};
+use super::cipher::Sealer;
 use super::record::Head;
 use crate::error::{Error, Result};
-use crate::os;
+use crate::os::{self, Wanted};
 
 /// Records that one call writes at most, so that a future gives the thread to others now and then.
 const AT_ONCE: usize = 4;
@@ -71,17 +71,22 @@ impl Outgoing {
             return Ok(Pushed::NoRoom);
         }
         let next = self.sealer.next();
+        if next.is_none() && !has_room(socket)? {
+            return Ok(Pushed::NoRoom);
+        }
         self.seal_first(message)?;
         let first = self.sealer.next();
         self.begun += 1;
         if self.flush(socket)? {
             return Ok(Pushed::Whole);
         }
-        if self.written == 0 && self.sealer.next() == first {
-            self.take_back(next);
-            return Ok(Pushed::NoRoom);
+        match next {
+            Some(next) if self.written == 0 && self.sealer.next() == first => {
+                self.take_back(next);
+                Ok(Pushed::NoRoom)
+            }
+            _ => Ok(Pushed::Begun(self.begun)),
         }
-        Ok(Pushed::Begun(self.begun))
     }
 
     /// Goes on with the message of this number.
@@ -178,7 +183,7 @@ impl Outgoing {
     }
 
     fn seal_part(&mut self) -> Result<()> {
-        let part = self.rest.split_to(self.rest.len().min(MOST_OPEN));
+        let part = self.rest.split_to(self.rest.len().min(self.sealer.most()));
         self.sealer.seal(&part, &mut self.sealed)
     }
 
@@ -188,4 +193,8 @@ impl Outgoing {
         self.rest = Bytes::new();
         self.begun -= 1;
     }
+}
+
+fn has_room(socket: BorrowedFd<'_>) -> Result<bool> {
+    os::is_ready(socket, Wanted::Room).map_err(|cause| Error::connection("send a message", cause))
 }

@@ -1,15 +1,11 @@
 //! The records of a sealed connection. Each stands alone, sealed, and the lengths follow from what came before: nothing goes over the connection that is not sealed.
 //!
 //! ```text
-//! | kind (1) | length (8), least significant first |   and then the bytes, in parts of 65,519 and a last one
+//! | kind (1) | length (8), least significant first |   and then the bytes, in parts of 65,519 (16,384 with certificates) and a last one
 //! ```
 
-use super::cipher::TAG;
-
 /// Bytes of a head, open.
-const OPEN: usize = 9;
-/// And sealed.
-pub(super) const SEALED_HEAD: usize = OPEN + TAG;
+pub(super) const OPEN: usize = 9;
 /// Room that a connection keeps in each direction between messages.
 pub(super) const KEPT: usize = 1024;
 
@@ -38,7 +34,7 @@ impl Head {
 
     /// Nothing if these are no head.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let [kind, length @ ..] = *bytes.first_chunk::<OPEN>()?;
+        let [kind, length @ ..] = *<&[u8; OPEN]>::try_from(bytes).ok()?;
         match (kind, u64::from_le_bytes(length)) {
             (MESSAGE, length) => Some(Self::Message(length)),
             (PARTING, 0) => Some(Self::Parting),

@@ -1,12 +1,12 @@
 //! An end whose messages are sealed, and a message that goes over it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::handshake::Ciphers;
+use super::cipher::Ciphers;
 use super::outgoing::Pushed;
 use super::session::Session;
 use crate::channel::letter::fits;
@@ -19,6 +19,10 @@ pub(in crate::channel) struct Remote(Arc<Open>);
 
 #[derive(Debug)]
 struct Open(Arc<Session>);
+
+/// Cuts a connection off for all who use it, and does not keep it open.
+#[derive(Debug, Clone)]
+pub(crate) struct Cutter(Weak<Session>);
 
 /// A message, of which nothing or a part may be written.
 #[derive(Debug)]
@@ -59,6 +63,10 @@ impl Remote {
         Ok(self.note(Bytes::copy_from_slice(bytes)))
     }
 
+    pub(in crate::channel) fn cutter(&self) -> Cutter {
+        Cutter(Arc::downgrade(&self.0.0))
+    }
+
     fn note(&self, bytes: Bytes) -> Note {
         Note { session: Arc::clone(&self.0.0), bytes, number: AtomicU64::new(0) }
     }
@@ -67,6 +75,20 @@ impl Remote {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+impl Cutter {
+    /// Whoever waits for it, or uses it later, has an error.
+    pub(crate) fn cut(&self) {
+        if let Some(session) = self.0.upgrade() {
+            session.cut();
+        }
+    }
+
+    /// False if it is closed already.
+    pub(crate) fn is_of_use(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::handshake::Ciphers;
+use super::cipher::Ciphers;
 use super::incoming::Incoming;
 use super::outgoing::{Outgoing, Pushed};
 use crate::channel::watch::watch_here;
@@ -72,6 +72,13 @@ impl Session {
         if self.is_ours().is_ok() {
             lock(&self.outgoing).part();
             self.write_rest();
+        }
+    }
+
+    /// Nothing comes and goes any more, for whoever uses it.
+    pub(super) fn cut(&self) {
+        if self.is_ours().is_ok() {
+            os::hang_up(self.socket());
         }
     }
 

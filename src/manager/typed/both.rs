@@ -24,7 +24,7 @@ macro_rules! both {
             ///
             /// See [the type](Self).
             pub fn $name(&self, $($arg: $kind),*) -> impl Future<Output = crate::error::Result<$ret>> + Send {
-                let asked = crate::manager::reference::attempt(|| self.reference.ours($remote, &$args));
+                let asked = self.reference.encode(|| self.reference.ours($remote, &$args));
                 async move {
                     let answer = self.reference.finish(asked?).await?;
                     ($open)(answer)
@@ -41,7 +41,7 @@ macro_rules! both {
             ///
             /// See [the type](Self).
             pub fn $blocking(&self, $($arg: $kind),*) -> crate::error::Result<$ret> {
-                let asked = self.reference.ours($remote, &$args)?;
+                let asked = self.reference.encode(|| self.reference.ours($remote, &$args))?;
                 let answer = self.reference.blocking_finish(&asked)?;
                 ($open)(answer)
             }

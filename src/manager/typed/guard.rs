@@ -77,7 +77,7 @@ impl Kept {
     /// Acquires; nothing if it was not to be had in time.
     pub(super) async fn acquire(reference: &Reference, asked: Result<Asked>) -> Result<Option<Self>> {
         let Asked { call, request } = asked?;
-        let (answer, line) = reference.exchange_and_keep(request).await?;
+        let (answer, line) = reference.exchange_and_keep(&request).await?;
         let number = call.value(answer)?;
         Ok(Self::on(reference, line, number))
     }

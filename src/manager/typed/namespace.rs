@@ -112,7 +112,7 @@ impl NamespaceProxy {
         name: &str,
         value: &T,
     ) -> impl Future<Output = Result<()>> + Send + use<'_, T> {
-        let asked = put(name, value).and_then(|entry| self.reference.ours("insert", &entry));
+        let asked = self.reference.encode(|| self.reference.ours("insert", &put(name, value)?));
         async move { self.reference.finish::<Option<Blob>>(asked?).await.map(drop) }
     }
 
@@ -126,7 +126,7 @@ impl NamespaceProxy {
     ///
     /// See [`blocking_get`](Self::blocking_get).
     pub fn blocking_set<T: Payload>(&self, name: &str, value: &T) -> Result<()> {
-        let asked = self.reference.ours("insert", &put(name, value)?)?;
+        let asked = self.reference.encode(|| self.reference.ours("insert", &put(name, value)?))?;
         self.reference.blocking_finish::<Option<Blob>>(&asked).map(drop)
     }
 }

@@ -65,7 +65,7 @@ pub(crate) use control::{
     wait_for_any, was_echoed,
 };
 pub(crate) use datagram::{Datagram, only_receive, send_datagram, take_datagram};
-pub(crate) use descriptors::raise_descriptor_limit;
+pub(crate) use descriptors::{identity_of, raise_descriptor_limit};
 pub(crate) use desk::{Desk, Found};
 pub(crate) use entrance::{
     LIFELINE_LOST, accept_control, become_stderr, become_stdin, become_stdout, close_stdin, has_extra_rights,
@@ -102,7 +102,7 @@ pub(crate) use slot::{Finish, Running, Start};
 pub(super) use stderr::{read_now, run_at_exit, write_to_stderr};
 #[cfg(feature = "net")]
 pub(crate) use stream::{
-    Semaphore, close_writing, configure, is_of_another_kind, listen_on, send_some, stop_listening, take_some,
-    watch_stream,
+    Semaphore, close_writing, configure, end_when_untaken, is_of_another_kind, listen_on, send_some,
+    stop_listening, take_some, watch_stream,
 };
 pub(crate) use title::{Title, roomy_title};

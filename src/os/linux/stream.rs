@@ -9,6 +9,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_nodelay,
+    set_tcp_user_timeout,
 };
 use rustix::net::{RecvFlags, SendFlags, Shutdown, listen, recv, send, shutdown};
 use tokio::io::unix::AsyncFd;
@@ -44,6 +45,13 @@ pub(crate) fn configure(socket: impl AsFd) -> io::Result<()> {
     set_tcp_keepidle(&socket, SILENCE)?;
     set_tcp_keepintvl(&socket, INTERVAL)?;
     Ok(set_tcp_keepcnt(&socket, TIMES)?)
+}
+
+/// A socket of TCP ends when what it has sent was not taken for so long, be it that the other machine is gone or that nobody there reads. So it is for
+/// sockets on which both sides always read. One of another kind is left as it is.
+pub(crate) fn end_when_untaken(socket: impl AsFd, limit: Duration) {
+    let limit = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+    let _of_another_kind = set_tcp_user_timeout(socket, limit.max(1));
 }
 
 /// Sends what there is room for; `WouldBlock` if there is none.

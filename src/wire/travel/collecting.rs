@@ -35,6 +35,9 @@ pub(super) enum Refusal {
     Remote,
     #[error("the end of a connection with a key belongs to its process and does not travel")]
     RemoteEnd,
+    #[cfg(feature = "net")]
+    #[error("{0}")]
+    Lent(&'static str),
     #[error("it has more than {MOST_HANDLES} handles, which is the most that one value may have")]
     TooMany,
     #[error("its handle cannot be copied: {}", io::Error::from_raw_os_error(*.0))]
@@ -135,6 +138,16 @@ fn refused(refusal: Refusal) -> Refusal {
 pub(crate) fn refuse_remote_end() -> impl std::error::Error {
     let refusal = Refusal::RemoteEnd;
     if STAGE.get() == OUTSIDE { refusal } else { noted(refusal) }
+}
+
+/// Notes why what a manager has lent cannot be sent, for the encoding that runs to tell it.
+#[cfg(feature = "net")]
+pub(crate) fn refuse_lent(why: &'static str) -> String {
+    let refusal = Refusal::Lent(why);
+    if STAGE.get() != OUTSIDE {
+        noted(refusal);
+    }
+    why.to_owned()
 }
 
 /// Why a handle was refused in the encoding that runs, if one was.

@@ -1,7 +1,11 @@
 //! A descriptor that travels: what every handle is made of.
 
+#[cfg(feature = "net")]
+use std::any::Any;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(feature = "net")]
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use serde::de::Error as _;
@@ -12,39 +16,70 @@ use super::{arriving, collecting};
 
 /// A descriptor, shared by the value that holds it and the calls that carry it.
 #[derive(Debug, Clone)]
-pub(crate) struct Fd(Arc<OwnedFd>);
+pub(crate) struct Fd {
+    fd: Arc<OwnedFd>,
+    /// What it stands for in this process, as long as it is not sent to another one.
+    #[cfg(feature = "net")]
+    companion: Option<Companion>,
+}
+
+#[cfg(feature = "net")]
+#[derive(Debug, Clone)]
+struct Companion(Arc<dyn Any + Send + Sync>);
+
+/// It is handed on, and nothing of it is changed here.
+#[cfg(feature = "net")]
+impl UnwindSafe for Companion {}
+#[cfg(feature = "net")]
+impl RefUnwindSafe for Companion {}
 
 impl Fd {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self(Arc::new(fd))
+        Arc::new(fd).into()
+    }
+
+    /// One that stands for something else in this process.
+    #[cfg(feature = "net")]
+    pub(crate) fn standing_for(companion: Arc<dyn Any + Send + Sync>, fd: Arc<OwnedFd>) -> Self {
+        Self { fd, companion: Some(Companion(companion)) }
+    }
+
+    /// What it stands for, if that is of this type.
+    #[cfg(feature = "net")]
+    pub(crate) fn stands_for<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.companion.as_ref()?.0).downcast().ok()
     }
 
     /// A share in it, for whoever needs it open.
     pub(crate) fn share(&self) -> Arc<OwnedFd> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.fd)
     }
 
     /// The descriptor for its only user, or a copy if there are others: on threads it travels without being sent.
     pub(crate) fn into_owned(self) -> io::Result<OwnedFd> {
-        Arc::try_unwrap(self.0).or_else(|shared| shared.try_clone())
+        Arc::try_unwrap(self.fd).or_else(|shared| shared.try_clone())
     }
 }
 
 impl From<Arc<OwnedFd>> for Fd {
     fn from(fd: Arc<OwnedFd>) -> Self {
-        Self(fd)
+        Self {
+            fd,
+            #[cfg(feature = "net")]
+            companion: None,
+        }
     }
 }
 
 impl From<Fd> for Arc<OwnedFd> {
     fn from(fd: Fd) -> Self {
-        fd.0
+        fd.fd
     }
 }
 
 impl AsFd for Fd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
@@ -113,7 +148,7 @@ mod tests {
         outer.end(&mut handles);
         assert_eq!(bytes, [0, 1]);
         assert!(handles.iter().map(number).eq([number(&first), number(&second)]));
-        assert_eq!(Arc::strong_count(&lost.0), 1, "nobody keeps it");
+        assert_eq!(Arc::strong_count(&lost.fd), 1, "nobody keeps it");
     }
 
     #[test]
@@ -136,7 +171,7 @@ mod tests {
         let fd = fd();
         let mut handles = vec![fd.clone()];
         drop(Arriving::begin(&mut handles));
-        assert_eq!((Arc::strong_count(&fd.0), handles.len()), (1, 0));
+        assert_eq!((Arc::strong_count(&fd.fd), handles.len()), (1, 0));
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod handle;
 mod luggage;
 
 pub(crate) use arriving::Arriving;
+#[cfg(feature = "net")]
+pub(crate) use collecting::refuse_lent;
 pub(super) use collecting::take_refusal;
 pub(crate) use collecting::{Collecting, MOST_HANDLES, refuse_remote_end};
 pub(crate) use fd::Fd;
