@@ -17,7 +17,7 @@ use crate::cases::{By, CASES, Case, Rival};
 use crate::plan::Amount;
 
 const MEASURE: &str = "--measure";
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Measures if this process was started for it, which is by `--measure`, a case, the place of the rival there, and the part of the work.
 pub(crate) fn measure_if_asked(arguments: &[String]) -> Option<ExitCode> {

@@ -62,7 +62,9 @@ fn procspawn(_: Amount) -> f64 {
 fn ipc(_: Amount) -> f64 {
     let peers = [Peer::start(&SQUARE), Peer::start(&SQUARE)];
     for x in 0..250 {
-        peers.iter().for_each(|peer| assert_eq!(peer.call(x), x * x));
+        for peer in &peers {
+            assert_eq!(peer.call(x), x * x);
+        }
     }
     of_each(peers.each_ref().map(Peer::pid))
 }

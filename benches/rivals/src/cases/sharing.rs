@@ -52,7 +52,9 @@ fn value(amount: Amount) -> f64 {
             [(), ()].map(|()| Process::spawn(add, (value.clone(), start.clone())).expect("it starts"));
         start.blocking_wait().expect("nobody breaks it");
         let (time, ()) = timed(|| {
-            adders.iter().for_each(|adder| adder.blocking_join().expect("it has no reason to fail"));
+            for adder in &adders {
+                adder.blocking_join().expect("it has no reason to fail");
+            }
         });
         assert_eq!(*value.blocking_lock().expect("nobody dies with it"), 2 * u64::from(ADDITIONS));
         time

@@ -100,7 +100,9 @@ fn ipc(amount: Amount) -> f64 {
         let (time, _peers) = timed(|| {
             let started: Vec<_> = (0..WORKERS).map(|_| Starting::new(&ADD)).collect();
             let peers: Vec<_> = started.into_iter().map(Starting::arrived).collect();
-            peers.iter().for_each(|peer| peer.send(1));
+            for peer in &peers {
+                peer.send(1);
+            }
             assert!(peers.iter().map(Peer::recv).all(|sum| sum == 2));
             peers
         });
@@ -127,10 +129,12 @@ fn spawn_blocking(amount: Amount) -> f64 {
             let together = Arc::new(Barrier::new(WORKERS));
             let arrive = || {
                 let together = Arc::clone(&together);
-                runtime.spawn_blocking(move || drop(together.wait()))
+                runtime.spawn_blocking(move || together.wait().is_leader())
             };
             let calls: Vec<_> = (0..WORKERS).map(|_| arrive()).collect();
-            calls.into_iter().for_each(|call| runtime.block_on(call).expect("it has no panic"));
+            for call in calls {
+                runtime.block_on(call).expect("it has no panic");
+            }
             runtime
         });
         time
