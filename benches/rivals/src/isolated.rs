@@ -59,9 +59,10 @@ pub(crate) async fn measure(case: &Case, rival: &Rival, amount: Amount) -> Resul
         io::ErrorKind::NotFound => Failure::NotInstalled,
         _ => Failure::Failed(error.to_string()),
     })?;
-    let _group = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).map(Group);
+    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
     // Its output ends when all that it has started have ended too, so whatever it leaves behind counts as time.
     let output = timeout(LIMIT, child.wait_with_output()).await.map_err(|_| Failure::TookTooLong)?;
+    group.ended();
     value_of(&output.map_err(|error| Failure::Failed(error.to_string()))?)
 }
 
@@ -105,12 +106,19 @@ fn ended(status: ExitStatus) -> String {
     status.signal().map_or_else(|| status.to_string(), |signal| format!("killed by signal {signal}"))
 }
 
-/// A process and all that it has started, which end when this is dropped.
-struct Group(Pid);
+/// A process and all that it has started, which are killed when this is dropped before they have ended.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// From now on the number may be that of somebody else.
+    fn ended(&mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Mostly nobody is left.
-        let _killed = kill_process_group(self.0, Signal::KILL);
+        // If that fails nobody is left.
+        let _killed = self.0.map(|group| kill_process_group(group, Signal::KILL));
     }
 }
