@@ -106,7 +106,7 @@ mod evil_worker {
 /// What an evil worker says.
 fn words(manner: &str) -> Vec<u8> {
     match manner {
-        "another build" => frame(&[&[0, 2][..], &varint(12_345)].concat()),
+        "another build" => frame(&[&[0, 3][..], &varint(12_345)].concat()),
         "another protocol" => frame(&[&[0, 99][..], &varint(12_345)].concat()),
         "ready at once" => frame(&[1]),
         "a reply at once" => frame(&[3, 1, 0, 1, 1, 0, 2, 0, 7]),

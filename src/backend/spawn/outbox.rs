@@ -187,3 +187,70 @@ fn pass(socket: impl AsFd, handles: &[Fd]) -> io::Result<()> {
         if lasts { Err(error) } else { os::pass_none(&socket, handles.len()) }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Flushed, MOST_HELD, Outbox, PLENTY, QUICK_NS};
+    use crate::os;
+    use crate::wire::{Frame, Order};
+
+    fn call(outbox: &mut Outbox) {
+        outbox.push_call(Frame::new(&Order::Stop, Bytes::new()));
+    }
+
+    /// An outbox whose worker has so many calls.
+    fn with_calls(calls: u64) -> Outbox {
+        Outbox { calls, latest_ns: QUICK_NS, ..Outbox::default() }
+    }
+
+    #[test]
+    fn a_call_waits_only_for_an_answer_that_is_certain_to_come() {
+        let mut outbox = with_calls(PLENTY);
+        call(&mut outbox);
+        assert!(outbox.can_wait(0));
+        assert!(!outbox.can_wait(1), "the worker has less to do");
+        outbox.latest_ns = 0;
+        assert!(outbox.can_wait(PLENTY - 1), "where calls are quick, one is plenty");
+        assert!(!outbox.can_wait(PLENTY), "nothing will be answered");
+    }
+
+    #[test]
+    fn no_more_calls_wait_than_are_worth_it() {
+        let mut outbox = with_calls(PLENTY);
+        (1..MOST_HELD).for_each(|_| call(&mut outbox));
+        assert!(outbox.can_wait(0));
+        call(&mut outbox);
+        assert!(!outbox.can_wait(0));
+    }
+
+    #[test]
+    fn only_a_call_that_has_the_worker_and_the_pipe_to_itself_is_handed_over() {
+        let is_empty = || true;
+        let mut outbox = with_calls(3);
+        call(&mut outbox);
+        assert!(outbox.alone(3, 3, || panic!("all was answered")).is_some());
+        assert!(outbox.alone(2, 2, is_empty).is_none(), "the worker is at another call");
+        assert!(outbox.alone(3, 2, || false).is_none(), "what was taken back is still on its way");
+        assert!(outbox.alone(3, 2, is_empty).is_some());
+        assert!(outbox.alone(3, 2, || panic!("that is known by now")).is_some());
+        call(&mut outbox);
+        assert!(outbox.alone(3, 2, is_empty).is_none(), "another one waits before it");
+    }
+
+    #[test]
+    fn what_was_handed_over_or_written_is_owed() {
+        let (read, write) = os::pipe().expect("there are descriptors");
+        let mut outbox = with_calls(0);
+        call(&mut outbox);
+        assert!(outbox.alone(0, 0, || true).is_some());
+        outbox.handed_over();
+        assert_eq!(outbox.owed(0), 1);
+        call(&mut outbox);
+        call(&mut outbox);
+        assert_eq!(outbox.flush(&write, &write), Flushed::All);
+        assert_eq!(outbox.owed(1), 2);
+        assert!(os::unread(&read) > 0);
+    }
+}

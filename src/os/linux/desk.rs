@@ -134,3 +134,56 @@ impl Desk {
         self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
+
+#[cfg(all(test, not(models)))]
+mod tests {
+    use super::{BUSY, DESK_ROOM, Desk, Found, Ordering};
+
+    fn desk() -> Desk {
+        Desk { state: 0.into(), length: 0.into(), frame: std::array::from_fn(|_| 0.into()) }
+    }
+
+    #[test]
+    fn a_frame_is_put_down_only_in_front_of_a_receiver_and_taken_once() {
+        let desk = desk();
+        assert!(!desk.put(b"early"));
+        assert!(desk.sit_down() && !desk.sit_down(), "he sits down once");
+        assert!(desk.put(b"frame") && !desk.put(b"another"));
+        assert_eq!(desk.look(), Found::Frame(b"frame".to_vec()));
+        assert_eq!((desk.look(), desk.leave()), (Found::Nothing, Found::Nothing));
+    }
+
+    #[test]
+    fn whoever_leaves_takes_what_lies_there() {
+        let desk = desk();
+        assert!(desk.sit_down() && desk.put(b"frame"));
+        assert_eq!(desk.leave(), Found::Frame(b"frame".to_vec()));
+        assert!(desk.sit_down());
+        desk.ring();
+        assert_eq!(desk.leave(), Found::Rung);
+        assert_eq!(desk.leave(), Found::Nothing);
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_put_down_and_the_largest_is() {
+        let desk = desk();
+        assert!(desk.sit_down() && !desk.put(&[7; DESK_ROOM + 1]));
+        assert!(desk.put(&[7; DESK_ROOM]));
+        assert_eq!(desk.look(), Found::Frame(vec![7; DESK_ROOM]));
+    }
+
+    #[test]
+    fn a_sender_that_has_died_is_not_waited_for_for_ever() {
+        let desk = desk();
+        desk.state.store(BUSY, Ordering::Relaxed);
+        assert_eq!(desk.leave(), Found::Unfinished);
+    }
+
+    #[test]
+    fn a_length_beyond_the_desk_reads_no_further() {
+        let desk = desk();
+        assert!(desk.sit_down() && desk.put(b"frame"));
+        desk.length.store(u32::MAX, Ordering::Relaxed);
+        assert!(matches!(desk.look(), Found::Frame(frame) if frame.len() == DESK_ROOM));
+    }
+}
