@@ -192,7 +192,8 @@ impl SpawnLink {
         }
         if let (Some(link), Ok(background)) = (self.this.upgrade(), background()) {
             background.spawn(async move {
-                while link.received.is_to_peek() {
+                // A worker that is gone has been looked at for the last time.
+                while link.received.is_to_peek() && !link.gone.is_cancelled() {
                     tokio::time::sleep_until(tokio::time::Instant::now() + PEEK_AFTER).await;
                     link.peek();
                 }
