@@ -15,13 +15,13 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use super::desk::Desk;
-use super::held::Held;
+use super::held::{Byte, Held};
 use super::slot::{Finish, Running, Slot, Start};
 
 /// Calls that may be under way on one worker.
@@ -39,7 +39,7 @@ struct Page {
     results: Results,
     orders: Desk,
     reports: Desk,
-    area: [AtomicU8; AREA],
+    area: [Byte; AREA],
     marks: [AtomicU64; RESULT_BLOCKS],
 }
 

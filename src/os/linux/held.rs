@@ -14,6 +14,9 @@ use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(models))]
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
+/// One byte of the area.
+pub(super) type Byte = AtomicU8;
+
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(super) struct Held {
@@ -28,7 +31,7 @@ impl Held {
     }
 
     /// The worker's: puts frames behind those that are held, at this place in the area.
-    pub(super) fn add(&self, area: &[AtomicU8], at: usize, frames: &[u8]) {
+    pub(super) fn add(&self, area: &[Byte], at: usize, frames: &[u8]) {
         let places = &area[at..at + frames.len()];
         for (place, byte) in places.iter().zip(frames) {
             place.store(*byte, Ordering::Relaxed);
@@ -47,7 +50,7 @@ impl Held {
     }
 
     /// The pool's: the frames that are held, with the number of the first; nothing if there are none, or others by now.
-    pub(super) fn read(&self, area: &[AtomicU8]) -> Option<(u64, Vec<u8>)> {
+    pub(super) fn read(&self, area: &[Byte]) -> Option<(u64, Vec<u8>)> {
         let first = self.first.load(Ordering::Acquire);
         let bytes = usize::try_from(self.bytes.load(Ordering::Acquire)).ok()?;
         let held = area.get(..bytes).filter(|held| !held.is_empty())?;

@@ -11,7 +11,7 @@ mod datagram;
 mod descriptors;
 mod desk;
 #[cfg(all(test, models))]
-mod desk_model;
+mod desk_models;
 mod entrance;
 mod fork;
 mod held;
