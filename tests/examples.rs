@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -155,7 +156,7 @@ fn shared_counter_counts_for_all_workers() {
 #[cfg(feature = "net")]
 #[test]
 fn remote_manager_is_used_from_another_terminal() {
-    let key = std::env::temp_dir().join(format!("multiprocess-key-{}", std::process::id()));
+    let key = std::env::temp_dir().join(unique("key"));
     let key = key.to_str().expect("it is text");
     let mut serve = example("remote_manager");
     let serve = serve.args(["serve", "127.0.0.1:0", key]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -179,7 +180,7 @@ fn job_board_coordinates_several_programs() {
     assert_eq!(lines[4], "fibonacci 50 = 12586269025");
     assert_eq!(lines[5..], ["5 jobs done"]);
 
-    let path = std::env::temp_dir().join(format!("multiprocess-board-{}", std::process::id()));
+    let path = std::env::temp_dir().join(unique("board"));
     let path = path.to_str().expect("it is text");
     let mut serve = example("job_board");
     let mut serve =
@@ -217,9 +218,14 @@ fn process_starts_joins_and_terminates() {
 /// Files with odd names and contents, gone when it is dropped.
 struct Tree(PathBuf);
 
+/// A name that nothing has, and nothing that an earlier run left behind, though that had the same process number.
+fn unique(what: &str) -> String {
+    format!("multiprocess-{what}-{:016x}", RandomState::new().build_hasher().finish())
+}
+
 impl Tree {
     fn empty(name: &str) -> Self {
-        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id())))
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique(name)))
     }
 
     fn new(name: &str) -> Self {
@@ -370,7 +376,7 @@ fn has_row(table: &[String], work: &str, runner: &str, workers: u32) -> bool {
 fn threads_vs_processes_prints_all_rows_and_draws_both_charts() {
     let folder = Tree::empty("charts");
     let path = folder.0.to_str().expect("it is text");
-    let table = lines_of("threads_vs_processes", &["--quick", "--out", path]);
+    let table = lines_of("threads_vs_processes", &["--tasks", "2", "--out", path]);
     for work in ["CPU-bound", "I/O-bound", "memory-bound", "allocation-heavy"] {
         assert!(has_row(&table, work, "serial", 1), "{work} has no serial row in {table:#?}");
         for runner in ["spawn_blocking", "ThreadPool", "ProcessPool, spawn", "ProcessPool, forkserver"] {

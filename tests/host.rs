@@ -147,7 +147,7 @@ fn open_files() -> Vec<String> {
 #[test]
 fn a_worker_inherits_no_descriptor_of_its_host() {
     run(async {
-        let path = std::env::temp_dir().join(format!("multiprocess-inherited-{}", std::process::id()));
+        let path = support::scratch("inherited");
         let file = File::create(&path).expect("a file can be made");
         let _inherited: Vec<OwnedFd> = (0..50).map(|_| inheritable_copy(&file)).collect();
         let pool = pool(1);
@@ -257,7 +257,7 @@ struct Copy {
 
 impl Copy {
     fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("multiprocess-{name}-{}", std::process::id()));
+        let directory = support::scratch(name);
         fs::create_dir_all(&directory).expect("a directory can be made");
         let program = directory.join("program");
         fs::copy(std::env::current_exe().expect("a test has a file"), &program).expect("there is room");

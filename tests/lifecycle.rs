@@ -331,7 +331,7 @@ async fn calls_fail_with_the_reason_when_no_replacement_can_be_started() {
     if left_out("it stays in its directory when that is removed") {
         return;
     }
-    let directory = std::env::temp_dir().join(format!("multiprocess-gone-{}", std::process::id()));
+    let directory = support::scratch("gone");
     std::fs::create_dir_all(&directory).expect("a directory can be made");
     let builder = ProcessPool::builder().workers(1).current_dir(&directory);
     let pool = builder.build().expect("the pool starts");

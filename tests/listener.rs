@@ -175,11 +175,11 @@ fn a_process_of_another_user_is_never_accepted() {
     if !rustix::process::geteuid().is_root() {
         return skipped("only root can be another user");
     }
-    let path = std::env::temp_dir().join(format!("multiprocess-listener-{}", std::process::id()));
+    let path = support::scratch("listener");
     let listener = Listener::bind(&path).expect("it is free");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("it is ours");
     // The program has to lie where the other user may read it.
-    let program = std::env::temp_dir().join(format!("multiprocess-stranger-{}", std::process::id()));
+    let program = support::scratch("stranger");
     fs::copy(std::env::current_exe().expect("a test has a file"), &program).expect("there is room");
     let mut stranger = again(&program, SENT_BY_A_STRANGER);
     let output = stranger.env(ADDRESS, &path).current_dir("/").uid(STRANGER).gid(STRANGER).output();

@@ -438,7 +438,7 @@ fn a_plain_listener_and_a_client_with_a_key_do_not_meet() {
     let plain = Listener::new().expect("there is room for it");
     let connected: Result<Sender<u32>> = connect(plain.address(), &AuthKey::generate());
     assert!(matches!(connected, Err(Error::Authentication { .. })), "{connected:?}");
-    let path = std::env::temp_dir().join(format!("multiprocess-keyed-{}", std::process::id()));
+    let path = support::scratch("keyed");
     let keyed = Listener::builder().authkey(AuthKey::generate()).bind(&path).expect("it is free");
     let connected: Result<Sender<u32>> = Client::blocking_connect(keyed.address());
     assert!(matches!(connected, Err(Error::Connection { step: "connect", .. })), "{connected:?}");

@@ -6,7 +6,6 @@ mod support;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
@@ -16,7 +15,7 @@ use multiprocess::{
 };
 use support::authority::all_credentials;
 use support::twins::{Handle as _, Twin, on_twins, start};
-use support::{DEADLINE, executor, run, skipped};
+use support::{DEADLINE, executor, run, scratch, skipped};
 
 on_twins!(
     a_client_connects_and_both_send_and_receive,
@@ -34,19 +33,13 @@ fn listeners() -> Vec<(Listener, Credentials)> {
 }
 
 fn listeners_with(key: &Credentials) -> Vec<Listener> {
-    let mut addresses: Vec<Address> = vec![("127.0.0.1", 0).into(), free_path().into()];
+    let mut addresses: Vec<Address> = vec![("127.0.0.1", 0).into(), scratch("net").into()];
     if TcpListener::bind("[::1]:0").is_ok() {
         addresses.push(("::1", 0).into());
     } else {
         skipped("this machine has no addresses of version 6");
     }
     addresses.into_iter().map(|address| listen(address, key)).collect()
-}
-
-fn free_path() -> PathBuf {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("multiprocess-net-{}-{number}", std::process::id()))
 }
 
 fn listen(address: impl Into<Address>, key: &Credentials) -> Listener {
@@ -368,7 +361,7 @@ fn an_address_that_is_taken_is_an_error_and_stays_with_its_owner() {
 fn an_address_is_gone_with_its_listener_and_can_be_taken_again() {
     // An address that no other test has, for the moment in which the port is free.
     let key = AuthKey::generate().into();
-    for address in [Address::from(("127.0.0.77", 0)), free_path().into()] {
+    for address in [Address::from(("127.0.0.77", 0)), scratch("net").into()] {
         let listener = listen(address, &key);
         let address = listener.address().clone();
         let left: Connection<u32, u32> = connect(&address, &key).expect("somebody listens");

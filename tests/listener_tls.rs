@@ -391,7 +391,7 @@ fn what_is_no_certificate_or_has_another_key_is_an_error_and_is_never_shown() {
     }
     let tls = Tls::from_pem(&one.certificate, &one.key, root).expect("all is there").server_name("me");
     assert_eq!(format!("{tls:?}"), "Tls { server_name: Some(\"me\"), .. }");
-    let folder = std::env::temp_dir().join(format!("multiprocess-tls-{}", std::process::id()));
+    let folder = support::scratch("tls");
     std::fs::create_dir(&folder).expect("it can be made");
     let path = |name: &str| folder.join(name);
     for (name, text) in [("chain", &*one.certificate), ("key", &one.key), ("roots", root)] {

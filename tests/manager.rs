@@ -407,7 +407,7 @@ fn only_what_is_registered_is_called_by_name_and_only_with_its_types() {
 #[test]
 fn what_is_published_is_found_by_whoever_connects() {
     run(async {
-        let path = std::env::temp_dir().join(format!("multiprocess-manager-{}", std::process::id()));
+        let path = support::scratch("manager");
         for round in 0..2 {
             let builder = Manager::builder().address(&path).register("Counter", counter);
             let manager = if round == 0 { builder.start().await } else { builder.serve() };
@@ -436,7 +436,7 @@ fn what_is_published_is_found_by_whoever_connects() {
 #[test]
 fn a_manager_can_be_started_again_at_its_address() {
     run(async {
-        let path = std::env::temp_dir().join(format!("multiprocess-manager-again-{}", std::process::id()));
+        let path = support::scratch("manager-again");
         for _ in 0..5 {
             let manager = Manager::builder().address(&path).start().await.expect("nobody else listens there");
             let second = Manager::builder().address(&path).start().await;

@@ -14,9 +14,9 @@ use multiprocess::{
 use support::authority::all_credentials;
 use support::foreign::{SIGKILL, signal};
 use support::gate::{Gate, pass};
-use support::run;
 use support::tally::{Tally, mark};
 use support::twins::{Handle as _, Twin, on_twins, start};
+use support::{run, scratch};
 
 const CALLED: &str = "the manager lives";
 const RUNS: &str = "the task has no reason to fail";
@@ -93,12 +93,9 @@ async fn manager(address: impl Into<Address>, key: &Credentials) -> (Manager, Pl
 
 /// Managers over TCP and at a path, with all that they can have in common with their clients.
 async fn managers() -> Vec<(Manager, Place)> {
-    static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let mut managers = Vec::new();
     for key in all_credentials() {
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("multiprocess-keyed-{}-{number}", std::process::id()));
-        managers.extend([manager(("127.0.0.1", 0), &key).await, manager(path, &key).await]);
+        managers.extend([manager(("127.0.0.1", 0), &key).await, manager(scratch("keyed"), &key).await]);
     }
     managers
 }

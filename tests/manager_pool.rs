@@ -236,7 +236,7 @@ fn handles_go_through_a_pool_in_a_manager() {
         file
     }
     run(async {
-        let path = std::env::temp_dir().join(format!("multiprocess-manager-pool-{}", std::process::id()));
+        let path = support::scratch("manager-pool");
         let open = || {
             let mut options = std::fs::File::options();
             options.read(true).append(true).create(true).open(&path).expect("it can be made").into()

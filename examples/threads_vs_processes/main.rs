@@ -1,7 +1,7 @@
 //! Processes or threads? Four kinds of work, done serially, by threads and by processes, in a table and a chart:
-//! `cargo run --release --example threads_vs_processes -- [--quick] [--rounds N] [--out DIRECTORY]`.
+//! `cargo run --release --example threads_vs_processes -- [--tasks N] [--rounds N] [--out DIRECTORY]`.
 //!
-//! `--quick` does a tenth of the work, `--rounds` takes each measurement N times and keeps the fastest, and the chart goes to DIRECTORY
+//! `--tasks` is how many of each kind are done (default: 96), `--rounds` takes each measurement N times and keeps the fastest, and the chart goes to DIRECTORY
 //! (default: the current one) as `threads_vs_processes.svg` and `.png`.
 
 mod chart;

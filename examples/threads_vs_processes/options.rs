@@ -19,15 +19,17 @@ impl Options {
         while let Some(option) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{option} takes a value"));
             match option.as_str() {
-                "--quick" => options.tasks = TASKS.div_ceil(10),
-                "--rounds" => {
-                    let rounds = value()?.parse::<u32>().ok().filter(|rounds| *rounds > 0);
-                    options.rounds = rounds.ok_or("--rounds takes a number, at least 1")?;
-                }
+                "--tasks" => options.tasks = positive(&option, &value()?)?,
+                "--rounds" => options.rounds = positive(&option, &value()?)?,
                 "--out" => options.out = value()?.into(),
-                _ => return Err(format!("{option}: there is --quick, --rounds N and --out DIRECTORY")),
+                _ => return Err(format!("{option}: there is --tasks N, --rounds N and --out DIRECTORY")),
             }
         }
         Ok(options)
     }
+}
+
+fn positive(option: &str, value: &str) -> Result<u32, String> {
+    let number = value.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("{option} takes a number, at least 1"))
 }

@@ -223,7 +223,7 @@ fn what_was_printed_before_is_printed_once() {
 
 /// A file that nobody else has.
 fn tempfile() -> File {
-    let path = std::env::temp_dir().join(format!("multiprocess-fork-{}", std::process::id()));
+    let path = crate::support::scratch("fork");
     let file = File::options().read(true).append(true).create_new(true).open(&path);
     std::fs::remove_file(&path).expect("it is there");
     file.expect("a file can be made")

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use multiprocess::{Acquired, Barrier, Condition, Error, Event, Lock, OwnerDied, Process, RLock, Semaphore};
@@ -76,9 +75,7 @@ struct Number(File);
 
 impl Number {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let own = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("multiprocess-number-{}-{own}", std::process::id()));
+        let path = crate::support::scratch("number");
         let file = File::options().read(true).write(true).create_new(true).open(&path);
         std::fs::remove_file(&path).expect("it is there");
         let number = Self(file.expect("a file can be made"));

@@ -63,8 +63,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let name = format!("multiprocess-sandbox-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = support::scratch(name);
         fs::create_dir(&path).expect("it is not there yet");
         fs::write(path.join("file"), "old").expect("it can be written to");
         Self(path)

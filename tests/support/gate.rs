@@ -1,31 +1,32 @@
 //! A gate holds tasks, in whichever process, until the test opens it; and the test can wait until they are there.
 
 use std::io::Read as _;
-use std::os::unix::net::UnixStream as BlockingStream;
-use std::path::PathBuf;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener as BlockingListener, UnixStream as BlockingStream};
 
 use tokio::net::{UnixListener, UnixStream};
 
-/// The test's side. Dropping it lets everybody go.
+use super::unique;
+
+/// The test's side. Dropping it lets everybody go. Its socket has no file, so that nothing is left of a program that is killed.
 pub struct Gate {
     listener: UnixListener,
-    path: PathBuf,
+    name: String,
     held: Vec<UnixStream>,
 }
 
 impl Gate {
     pub fn new() -> Self {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!("multiprocess-gate-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let listener = UnixListener::bind(&path).expect("a socket can be made");
-        Self { listener, path, held: Vec::new() }
+        let name = unique("gate");
+        let listener = BlockingListener::bind_addr(&address(&name)).expect("a socket can be made");
+        listener.set_nonblocking(true).expect("a socket can be set so");
+        let listener = UnixListener::from_std(listener).expect("the test runs on a runtime");
+        Self { listener, name, held: Vec::new() }
     }
 
     /// What tasks are handed, for `pass`.
     pub fn key(&self) -> String {
-        self.path.to_str().expect("the path is text").to_owned()
+        self.name.clone()
     }
 
     /// Waits until one more task stands at the gate.
@@ -45,15 +46,13 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_file(&self.path);
-    }
+fn address(name: &str) -> SocketAddr {
+    SocketAddr::from_abstract_name(name).expect("a name is short")
 }
 
 /// The task's side: arrives at the gate and stands there until it is let go.
 pub fn pass(key: &str) {
-    let Ok(mut stream) = BlockingStream::connect(key) else { return };
+    let Ok(mut stream) = BlockingStream::connect_addr(&address(key)) else { return };
     let mut nothing = [0];
     let _let_go = stream.read(&mut nothing);
 }

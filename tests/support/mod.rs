@@ -25,7 +25,9 @@ pub mod traced;
 pub mod twins;
 pub mod values;
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -76,6 +78,16 @@ pub fn death<T: std::fmt::Debug>(result: multiprocess::Result<T>) -> Death {
         Err(Error::WorkerDied(death)) => death,
         other => panic!("the worker has died, but the task got {other:?}"),
     }
+}
+
+/// A name that nothing has, and nothing that an earlier run left behind, though that had the same process number.
+pub fn unique(what: &str) -> String {
+    format!("multiprocess-{what}-{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// A path in the directory for temporary files at which there is nothing.
+pub fn scratch(what: &str) -> PathBuf {
+    std::env::temp_dir().join(unique(what))
 }
 
 /// Says that this machine lacks what a test needs. It goes past the capture of the test harness, so that it is seen.

@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use super::scratch;
+
 /// The test's side.
 pub struct Tally {
     path: PathBuf,
@@ -11,10 +13,7 @@ pub struct Tally {
 
 impl Tally {
     pub fn new() -> Self {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!("multiprocess-tally-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = scratch("tally");
         std::fs::write(&path, "").expect("a file can be made");
         Self { path }
     }

@@ -1,7 +1,6 @@
 //! Runs a test under strace, which shows what it asks of the kernel, and can have the kernel refuse it.
 
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::alone::again_by;
 
@@ -23,9 +22,7 @@ pub fn can_trace() -> bool {
 
 /// Runs a helper under strace with these options, where `can_trace`. `strace` is the command, or one that starts it elsewhere.
 pub fn traced(mut strace: Command, options: &[&str], helper: &str) -> Traced {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let calls = std::env::temp_dir().join(format!("multiprocess-traced-{}-{number}", std::process::id()));
+    let calls = super::scratch("traced");
     strace.args(["-f", "-qq", "-o"]).arg(&calls).args(options);
     let output = again_by(strace, helper).output().expect("strace can be started");
     let told = std::fs::read(&calls).unwrap_or_default();
