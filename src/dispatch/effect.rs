@@ -1,6 +1,7 @@
 //! What the engine does about an action once its lock is free.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use tokio::task::AbortHandle;
 
@@ -12,15 +13,13 @@ use crate::wire::Parcel;
 /// All that follows from one turn and may not be done under the lock.
 #[derive(Default)]
 pub(super) struct Effects {
-    /// Links with calls in line, or with less to do than before. They come first, since their workers wait.
+    /// Links with calls in line, or whose workers have less to do than before. They come first, since their workers wait.
     flushed: Vec<Arc<dyn Link>>,
     others: Vec<Effect>,
 }
 
 /// What is done once the lock is free.
 pub(super) enum Effect {
-    /// Sends what is in line, if the worker has little to do.
-    Flush(Arc<dyn Link>),
     Accept(Arc<Unit>, Piece),
     Fail {
         unit: Arc<Unit>,
@@ -46,15 +45,12 @@ pub(super) struct Occasion {
 }
 
 impl Effects {
-    pub(super) fn push(&mut self, effect: Effect) {
-        match effect {
-            Effect::Flush(link) => self.flush(link),
-            other => self.others.push(other),
-        }
+    pub(super) fn push(&mut self, effect: Option<Effect>) {
+        self.others.extend(effect);
     }
 
-    /// Each link once, however much is in line.
-    fn flush(&mut self, link: Arc<dyn Link>) {
+    /// Sends what is in line, if the worker has little to do. Each link once, however much it is.
+    pub(super) fn flush(&mut self, link: Arc<dyn Link>) {
         if !self.flushed.iter().any(|known| Arc::ptr_eq(known, &link)) {
             self.flushed.push(link);
         }
@@ -62,16 +58,17 @@ impl Effects {
 
     pub(super) fn perform(self) {
         self.flushed.into_iter().for_each(Link::flush);
-        self.others.into_iter().for_each(Effect::perform);
+        let mut waiting = Vec::new();
+        self.others.into_iter().for_each(|effect| effect.perform(&mut waiting));
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
 impl Effect {
-    fn perform(self) {
+    fn perform(self, waiting: &mut Vec<Waker>) {
         match self {
-            Self::Flush(link) => link.flush(),
-            Self::Accept(unit, piece) => unit.sink.accept(piece),
-            Self::Fail { unit, error, first, elements } => unit.fail(error, first, elements),
+            Self::Accept(unit, piece) => unit.sink.accept(piece, waiting),
+            Self::Fail { unit, error, first, elements } => unit.fail(error, first, elements, waiting),
             Self::Forget(unit) => drop(unit),
             Self::Stop(link) => link.stop(),
             Self::Ping(link) => link.ping(),

@@ -50,6 +50,8 @@ pub(crate) struct Engine {
     /// Told when a worker comes or goes, or the pool changes as a whole.
     pub(super) changed: Rooted<watch::Sender<()>>,
     next_id: AtomicU64,
+    /// How many workers the ledger is told to have, for whoever asks often.
+    wanted: AtomicUsize,
     /// Threads that are doing what follows from an event, which is not settled before they have.
     pub(super) performing: AtomicUsize,
     looking: Looking,
@@ -131,6 +133,7 @@ impl Engine {
             terms: config.terms,
             changed: Rooted::new(watch::Sender::new(())),
             next_id: AtomicU64::new(1),
+            wanted: AtomicUsize::new(config.workers),
             performing: AtomicUsize::new(0),
             looking: Looking::new(busy_poll),
             this: Weak::clone(this),
@@ -258,7 +261,10 @@ impl Engine {
     }
 
     pub(crate) fn resize(&self, workers: usize) {
-        self.act(Occasion::default(), |ledger, _, out| ledger.resize(workers, out));
+        self.act(Occasion::default(), |ledger, _, out| {
+            self.wanted.store(workers, Ordering::Relaxed);
+            ledger.resize(workers, out);
+        });
         self.changed.send_replace(());
     }
 
@@ -268,7 +274,7 @@ impl Engine {
 
     /// How many workers the pool is to have.
     pub(crate) fn workers_wanted(&self) -> usize {
-        self.lock().ledger.target()
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// Why the pool takes nothing more, if it does not.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::effect::{Effect, Occasion};
+use super::effect::{Effect, Effects, Occasion};
 use super::engine::{Engine, State};
 use super::ledger::Action;
 use super::unit::{Piece, Pieces, Unit};
@@ -11,26 +11,24 @@ use crate::error::{Death, Error, Exit};
 use crate::wire::Reply;
 
 impl Engine {
-    /// What an action comes to, with what only the lock protects done already.
+    /// Does what only the lock protects of an action, and notes the rest of it among the effects.
     pub(super) fn prepare(
         &self,
         state: &mut State,
         action: Action<Arc<Unit>>,
         occasion: &mut Occasion,
-    ) -> Option<Effect> {
-        match action {
-            Action::Start { worker, index } => {
-                self.start_worker(state, worker, index);
-                None
-            }
+        effects: &mut Effects,
+    ) {
+        let effect = match action {
+            Action::Start { worker, index } => return self.start_worker(state, worker, index),
             Action::Send { worker, head, task: unit, done, watched } => {
-                let link = state.link(worker)?;
+                let Some(link) = state.link(worker) else { return };
                 link.enter(head.slot, head.call);
                 unit.leave_queue();
                 let parcel = unit.parcel_of(done, head.elements);
                 // Here, so that calls come to their worker in the order in which the ledger has sent them.
                 link.send(Call { head, task: unit.task, parcel, watched });
-                Some(Effect::Flush(link))
+                return effects.flush(link);
             }
             Action::Deliver { task: unit, first, reply } => {
                 let Reply { elements, elapsed_ns, .. } = reply;
@@ -58,7 +56,8 @@ impl Engine {
             Action::Interrupt { worker } => state.link(worker).map(Effect::Interrupt),
             Action::Accuse { worker, why } => state.link(worker).map(|link| Effect::Accuse(link, why)),
             Action::Abandon { worker } => state.links.0.remove(&worker).and(None),
-        }
+        };
+        effects.push(effect);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-use super::effect::{Effect, Effects, Occasion};
+use super::effect::{Effects, Occasion};
 use super::engine::{Engine, State};
 use super::ledger::{Action, Ledger, Phase};
 use super::links::Links;
@@ -53,9 +53,7 @@ impl Turn<'_> {
         let State { ledger, links, .. } = &mut *self.state;
         let result = event(ledger, links, &mut self.actions);
         for action in self.actions.drain(..) {
-            if let Some(effect) = self.engine.prepare(&mut self.state, action, &mut occasion) {
-                self.effects.push(effect);
-            }
+            self.engine.prepare(&mut self.state, action, &mut occasion, &mut self.effects);
         }
         result
     }
@@ -63,7 +61,7 @@ impl Turn<'_> {
     /// A worker has less to do now than before.
     pub(super) fn flush(&mut self, worker: WorkerId) {
         if let Some(link) = self.state.link(worker) {
-            self.effects.push(Effect::Flush(link));
+            self.effects.flush(link);
         }
     }
 

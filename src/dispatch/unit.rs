@@ -1,6 +1,7 @@
 //! What is dispatched: a call, or a chunk of a map's elements, with the place its results go to.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -49,7 +50,8 @@ pub(crate) enum Pieces {
 
 /// Where results go. Called from any thread; must neither block nor run the caller's code.
 pub(crate) trait Sink: Send + Sync {
-    fn accept(&self, piece: Piece);
+    /// Takes results in. Whoever waits for them is to be woken once all that have come together are taken in: else he would come for each by itself.
+    fn accept(&self, piece: Piece, waiting: &mut Vec<Waker>);
 }
 
 impl Unit {
@@ -98,7 +100,7 @@ impl Unit {
     }
 
     /// Tells the caller that `elements` of it failed.
-    pub(crate) fn fail(&self, error: Error, first: u32, elements: u32) {
-        self.sink.accept(Piece { results: Pieces::Failed(error), first, elements, elapsed_ns: 0 });
+    pub(crate) fn fail(&self, error: Error, first: u32, elements: u32, waiting: &mut Vec<Waker>) {
+        self.sink.accept(Piece { results: Pieces::Failed(error), first, elements, elapsed_ns: 0 }, waiting);
     }
 }

@@ -141,28 +141,34 @@ impl<R: Payload> Cell<R> {
 
     /// Settles the call, unless it is settled already.
     pub(super) fn settle(self: &Arc<Self>, result: Result<R>) -> bool {
-        self.settle_as(Stage::Ready(result)).is_some()
+        let mut waiting = Vec::new();
+        let settled = self.settle_as(Stage::Ready(result), &mut waiting).is_some();
+        waiting.into_iter().for_each(Waker::wake);
+        settled
     }
 
     /// Settles the call, unless it is settled already, and returns where it came from. The ticket in it holds the
-    /// engine, and must not be dropped under the lock.
-    fn settle_as(self: &Arc<Self>, stage: Stage<R>) -> Option<Source> {
+    /// engine, and must not be dropped under the lock. Whoever waits is to be woken then.
+    fn settle_as(self: &Arc<Self>, stage: Stage<R>, waiting: &mut Vec<Waker>) -> Option<Source> {
         let mut state = self.lock();
         if !matches!(state.stage, Stage::Pending) {
             return None;
         }
         let source = std::mem::replace(&mut state.source, Source::Nowhere);
-        self.tell(state, stage);
+        self.tell(state, stage, waiting);
         Some(source)
     }
 
-    /// Wakes whoever waits, once the callbacks have run if there are any.
-    fn tell(self: &Arc<Self>, mut state: MutexGuard<'_, State<R>>, stage: Stage<R>) {
+    /// Whoever waits is to be woken, once the callbacks have run if there are any.
+    fn tell(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State<R>>,
+        stage: Stage<R>,
+        waiting: &mut Vec<Waker>,
+    ) {
         state.stage = stage;
         if state.callbacks.is_empty() {
-            let wakers = std::mem::take(&mut state.wakers);
-            drop(state);
-            wakers.into_iter().for_each(Waker::wake);
+            waiting.append(&mut state.wakers);
         } else {
             drop(state);
             self.show();
@@ -262,7 +268,9 @@ impl<R: Payload> Cell<R> {
 
     fn tell_cancelled(self: &Arc<Self>) {
         let cancelled = Err(Error::Cancelled { task: self.label.task() });
-        self.tell(self.lock(), Stage::Ready(cancelled));
+        let mut waiting = Vec::new();
+        self.tell(self.lock(), Stage::Ready(cancelled), &mut waiting);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Attaches a callback, and runs it at once if the call is settled. Of a result that was taken it sees nothing.
@@ -325,8 +333,8 @@ impl<R> State<R> {
 }
 
 impl<R: Payload> Sink for ArcCell<R> {
-    fn accept(&self, piece: Piece) {
-        drop(self.0.settle_as(Stage::Arrived(piece)));
+    fn accept(&self, piece: Piece, waiting: &mut Vec<Waker>) {
+        drop(self.0.settle_as(Stage::Arrived(piece), waiting));
     }
 }
 

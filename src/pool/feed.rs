@@ -116,7 +116,8 @@ fn fill<A: Arguments>(
                 return;
             };
             reading = false;
-            if let Err(error) = filling.add(&args) {
+            let added = if A::numbers().is_some() { filling.add_numbers(&args) } else { filling.add(&args) };
+            if let Err(error) = added {
                 failed = Some(error);
                 return;
             }
@@ -169,6 +170,16 @@ impl<'l> Filling<'l> {
         !self.luggage.is_empty() && self.luggage.len() >= MOST_HANDLES.into()
     }
 
+    /// Appends one element of numbers, which have no handles and go into no block.
+    #[inline]
+    fn add_numbers(&mut self, args: &impl Arguments) -> Result<(), Error> {
+        let start = self.records.len();
+        args.put_numbers(self.records.bytes_mut());
+        self.check_size(start)?;
+        self.elements += 1;
+        Ok(())
+    }
+
     /// Appends one element.
     fn add(&mut self, args: &impl Arguments) -> Result<(), Error> {
         let start = self.records.len();
@@ -176,11 +187,8 @@ impl<'l> Filling<'l> {
         let encoded = put_record(&mut self.records, |out| args.encode(out));
         collecting.end(&mut self.handles);
         encoded.map_err(|cause| self.label.encode_error(cause))?;
-        let (elsewhere, max) = (self.records.elsewhere(), self.label.max);
-        let size = self.records.len() - start + elsewhere;
-        if size > max {
-            return Err(Error::TooLarge { what: "the arguments", task: self.label.task(), size, max });
-        }
+        self.check_size(start)?;
+        let elsewhere = self.records.elsewhere();
         self.luggage.add(self.elements, &mut self.handles);
         if elsewhere > 0 {
             self.freight.add(self.elements, &mut self.records.take_parts());
@@ -188,5 +196,18 @@ impl<'l> Filling<'l> {
         }
         self.elements += 1;
         Ok(())
+    }
+
+    /// That of the element whose record begins at `start`.
+    #[inline]
+    fn check_size(&self, start: usize) -> Result<(), Error> {
+        let (size, max) = (self.records.len() - start + self.records.elsewhere(), self.label.max);
+        if size <= max { Ok(()) } else { Err(self.too_large(size)) }
+    }
+
+    #[cold]
+    fn too_large(&self, size: usize) -> Error {
+        let (task, max) = (self.label.task(), self.label.max);
+        Error::TooLarge { what: "the arguments", task, size, max }
     }
 }

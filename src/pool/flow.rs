@@ -9,7 +9,7 @@
 //! The input is read only while somebody polls, and never further ahead than the workers need, or than `buffer`
 //! allows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::feed::{Chunk, Feed, Lading, Portion};
 use super::outcome::Results;
 use super::pace::{CHUNK_BYTES, MOST_AHEAD, Options, Pace};
-use super::window::{ChunkSink, Hub, Window};
+use super::window::{ChunkSink, Hub, Window, Windows};
 use super::wishes::Wishes;
 use crate::dispatch::{Engine, Hold, LaneId, Piece, Unit};
 use crate::error::{Error, Result};
@@ -37,9 +37,7 @@ pub(super) struct Flow {
     cancelled: Option<BoxFuture<'static, ()>>,
     pace: Pace,
     hub: Arc<Hub>,
-    /// Chunks that are not settled, or whose results were not all taken, by their numbers.
-    window: BTreeMap<usize, Window>,
-    next_number: usize,
+    windows: Windows,
     /// Chunks with results to take, in the order these came, where that is the order they are taken in.
     arrived: Option<VecDeque<usize>>,
     /// Elements that were read from the input and not handed to the user.
@@ -71,8 +69,7 @@ impl Flow {
             cancelled: None,
             pace: Pace::default(),
             hub: Arc::default(),
-            window: BTreeMap::new(),
-            next_number: 0,
+            windows: Windows::default(),
             arrived: None,
             held: 0,
             unsettled: 0,
@@ -138,7 +135,7 @@ impl Flow {
 
     /// Gives everything up once the caller's token is cancelled.
     fn heed_token(&mut self, cx: &mut Context<'_>) {
-        if self.ended && self.window.is_empty() {
+        if self.ended && self.windows.is_empty() {
             return;
         }
         let Some(token) = &self.wishes.token else { return };
@@ -186,24 +183,16 @@ impl Flow {
     }
 
     fn push_failed(&mut self, error: Error) {
-        let number = self.push(Window::new(None, 1));
+        let number = self.windows.push(Window::new(None, 1));
         self.held += 1;
         self.failed_at(number, Some(error.clone()));
         self.put(number, 0, Results::failed(error));
     }
 
-    fn push(&mut self, chunk: Window) -> usize {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.window.insert(number, chunk);
-        number
-    }
-
     /// Puts results in their place, to be taken.
     fn put(&mut self, number: usize, first: u32, results: Results) {
-        let Some(chunk) = self.window.get_mut(&number) else { return };
-        chunk.left = chunk.left.saturating_sub(results.len());
-        chunk.results.insert(first, results);
+        let Some(chunk) = self.windows.get_mut(number) else { return };
+        chunk.put(first, results);
         if let Some(arrived) = &mut self.arrived {
             arrived.push_back(number);
         }
@@ -211,20 +200,20 @@ impl Flow {
 
     /// Everything was read, submitted, settled and taken.
     pub(super) fn is_finished(&self) -> bool {
-        self.ended && self.window.is_empty()
+        self.ended && self.windows.is_empty()
     }
 
     /// The next results, in the order of the input or in that of their arrival, if they have come.
     pub(super) fn take_next(&mut self) -> Option<Results> {
         let number = match &mut self.arrived {
             Some(arrived) => arrived.pop_front()?,
-            None => *self.window.first_key_value()?.0,
+            None => self.windows.first()?,
         };
-        let chunk = self.window.get_mut(&number)?;
+        let chunk = self.windows.get_mut(number)?;
         let in_order = self.arrived.is_none();
         let results = if in_order { chunk.take_next() } else { chunk.take_any() };
         if chunk.is_taken() {
-            self.window.remove(&number);
+            self.windows.remove(number);
         }
         results
     }
@@ -247,7 +236,7 @@ impl Flow {
     }
 
     fn piece_arrived(&mut self, number: usize, piece: Piece) {
-        let Some(chunk) = self.window.get_mut(&number) else { return };
+        let Some(chunk) = self.windows.get_mut(number) else { return };
         if chunk.left <= piece.elements && chunk.ticket.take().is_some() {
             self.unsettled -= 1;
             self.pace.note(piece.elapsed_ns, chunk.elements);
@@ -263,7 +252,7 @@ impl Flow {
         let ahead = self.pace.chunks_ahead(self.options.chunksize);
         let within_buffer = self.options.buffer.is_none_or(|buffer| self.held < buffer);
         // Results that nobody takes hold back the input too.
-        self.unsettled < workers * ahead && self.window.len() < workers * MOST_AHEAD * 2 && within_buffer
+        self.unsettled < workers * ahead && self.windows.len() < workers * MOST_AHEAD * 2 && within_buffer
     }
 
     fn portion(&self) -> Portion {
@@ -291,12 +280,12 @@ impl Flow {
         let is_held = self.hold.is_some();
         if elements > 0 {
             self.pace.largest = self.pace.largest.max(elements);
-            let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number: self.next_number });
+            let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number: self.windows.next_number() });
             let (task, id, permit) = (self.task, self.label.id, Mutex::default());
             let (terms, start_by) = (self.wishes.terms, self.wishes.start_by());
             let unit = Unit { task, id, parcel, elements, terms, start_by, sink, permit };
             let ticket = self.engine.submit(unit, self.lane, is_held)?;
-            self.push(Window::new(Some(ticket), elements));
+            self.windows.push(Window::new(Some(ticket), elements));
             self.held += elements as usize;
             self.unsettled += 1;
         }
@@ -316,7 +305,7 @@ impl Flow {
         if let Some(arrived) = &mut self.arrived {
             arrived.clear();
         }
-        for ticket in std::mem::take(&mut self.window).into_values().filter_map(|chunk| chunk.ticket) {
+        for ticket in self.windows.drain().filter_map(|chunk| chunk.ticket) {
             ticket.cancel();
         }
     }

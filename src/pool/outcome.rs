@@ -47,7 +47,7 @@ impl Results {
         match &self.state {
             State::Failed(error) => Some(error.clone()),
             State::Records(parcel) => {
-                let failed = Records::new(&parcel.records).find(|record| record.failed)?;
+                let failed = Records::new(&parcel.records).failure(self.left)?;
                 label.value::<()>(true, failed.bytes).err()
             }
         }
@@ -76,7 +76,7 @@ impl Results {
         self.taken += 1;
         let mut reader = Records::new(records);
         let Some(record) = reader.next() else {
-            return Some(Err(label.broken("the worker sent too few results".into())));
+            return Some(Err(label.too_few()));
         };
         let value = open(record, &mut handles, &parts);
         *records = records.slice_ref(reader.rest());
@@ -96,10 +96,10 @@ impl Results {
         let mut handles = Vec::new();
         // Once for all that have none.
         let _none = Arriving::begin(&mut handles);
-        let mut next = || reader.next().ok_or_else(|| label.broken("the worker sent too few results".into()));
         if is_plain {
-            return label.values(self.left, next, values);
+            return label.values(self.left, &mut reader, values);
         }
+        let mut next = || reader.next().ok_or_else(|| label.too_few());
         for element in self.taken..self.taken + self.left {
             let record = next()?;
             parcel.luggage.take(element, &mut handles);

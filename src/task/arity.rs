@@ -1,7 +1,7 @@
 //! Functions of 0 to 8 arguments as tasks, and the tuples of their arguments.
 
 use super::outcome::{Outcome, Payload};
-use crate::wire::{Input, Output};
+use crate::wire::{Input, Output, SHORT, is_number, put_number, record_head, take_number};
 
 /// The arguments of a task: a tuple of 0 to 8 values.
 ///
@@ -24,6 +24,30 @@ pub trait Arguments: Send + 'static {
     fn decode(input: Input<'_>) -> Result<Self, String>
     where
         Self: Sized;
+
+    /// How many bytes they have, if they are a few numbers and nothing else.
+    #[doc(hidden)]
+    #[must_use]
+    fn numbers() -> Option<usize>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// Appends the record of those that are numbers.
+    #[doc(hidden)]
+    fn put_numbers(&self, _out: &mut Vec<u8>) {}
+
+    /// The numbers that have these bytes.
+    #[doc(hidden)]
+    #[must_use]
+    fn read_numbers(_bytes: &[u8]) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// A function that can be a task: a plain function, a generic one, an `async fn` or a closure that captures
@@ -81,6 +105,26 @@ macro_rules! arity {
                 let args = ($(input.take::<$name>()?,)*);
                 input.end(ARGUMENTS)?;
                 Ok(args)
+            }
+
+            #[inline]
+            fn numbers() -> Option<usize> {
+                let bytes = $(size_of::<$name>() +)* 0;
+                ($(is_number::<$name>())&&* && bytes <= SHORT).then_some(bytes)
+            }
+
+            #[inline]
+            fn put_numbers(&self, out: &mut Vec<u8>) {
+                let ($($value,)*) = self;
+                let bytes: usize = $(size_of_val($value) +)* 0;
+                out.reserve(1 + bytes);
+                out.push(record_head(bytes));
+                $(put_number($value, out);)*
+            }
+
+            #[inline]
+            fn read_numbers(mut bytes: &[u8]) -> Option<Self> {
+                Some(($(take_number::<$name>(&mut bytes)?,)*))
             }
         }
 

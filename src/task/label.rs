@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::arity::Arguments;
+use super::numbers::take_numbers;
 use super::outcome::Payload;
 use crate::error::{Error, Limit, Panic, Result};
 use crate::wire::{
-    Arriving, Collecting, Failure, Fd, Freight, Input, Luggage, Output, Parcel, Parts, Record, Store, decode,
-    put_record,
+    Arriving, Collecting, Failure, Fd, Freight, Input, Luggage, Output, Parcel, Parts, Record, Records,
+    Store, decode, put_record,
 };
 
 const NONE: &Parts = &Parts::new();
@@ -78,6 +79,10 @@ impl Label {
         }
     }
 
+    pub(crate) fn too_few(&self) -> Error {
+        self.broken("the worker sent too few results".into())
+    }
+
     pub(crate) fn broken(&self, cause: String) -> Error {
         Error::Decode { what: "the result", task: self.task(), cause }
     }
@@ -94,15 +99,16 @@ impl Label {
     }
 
     /// The values of so many elements without handles, up to the first error. One net catches the panics of all.
-    pub(crate) fn values<'a, R: Payload>(
+    pub(crate) fn values<R: Payload>(
         &self,
         elements: u32,
-        mut next: impl FnMut() -> Result<Record<'a>>,
+        records: &mut Records<'_>,
         values: &mut Vec<R>,
     ) -> Result<()> {
         let decoded = catch_unwind(AssertUnwindSafe(|| {
-            for _ in 0..elements {
-                let record = next()?;
+            let numbers = take_numbers(elements, records, values);
+            for _ in numbers..elements {
+                let record = records.next().ok_or_else(|| self.too_few())?;
                 if record.failed {
                     return self.value::<R>(true, record.bytes).map(drop);
                 }

@@ -8,6 +8,7 @@ mod held;
 mod initializer;
 mod label;
 mod method;
+mod numbers;
 mod outcome;
 mod panics;
 mod stretch;

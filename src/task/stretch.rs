@@ -9,6 +9,7 @@ use std::mem::needs_drop;
 use super::arity::{Arguments, TaskFn};
 use super::call::{Step, leave_if_forked};
 use super::entry::conjure;
+use super::numbers::numbers;
 use super::panics::caught;
 use crate::os::Board;
 use crate::wire::{Arriving, Collecting, Failure, Fd, Input, Output, Parts, Records, put_record};
@@ -49,6 +50,9 @@ where
     if needs_drop::<F::Value>() {
         // Its drop may panic, and costs more than what is saved.
         return None;
+    }
+    if let Some(odd) = numbers::<F, Args, M>(stretch) {
+        return Some(odd);
     }
     let (step, start) = (Cell::new(Step::Decode), Cell::new(stretch.out.len()));
     let ran = caught(|| {

@@ -29,6 +29,7 @@ macro_rules! each_number {
         $act!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, f32, f64)
     };
 }
+pub(super) use each_number;
 
 /// A value of such a type, and how many numbers it has.
 pub(super) struct Raw<'v> {

@@ -6,13 +6,14 @@ use serde::de::DeserializeOwned;
 
 use super::blocks::{Block, Parts};
 use super::budget::Budget;
+use super::number::{is_number, take_number};
 use super::{bulk, value};
 
 /// One encoded element, of one part or several.
 #[derive(Debug)]
 pub struct Input<'a> {
     rest: &'a [u8],
-    /// Rows of numbers are as they lie in memory.
+    /// Numbers and rows of them are as they lie in memory.
     is_raw: bool,
     /// The parts that lie in blocks, and which part comes next.
     blocks: &'a [(u8, Arc<Block>)],
@@ -57,6 +58,9 @@ impl<'a> Input<'a> {
             let (value, rest) = taken?;
             self.rest = rest;
             return Ok(value);
+        }
+        if self.is_raw && is_number::<T>() {
+            return take_number(&mut self.rest).ok_or_else(|| "the input ends within the value".into());
         }
         value::take(&mut self.rest, &mut self.budget)
     }

@@ -8,6 +8,7 @@ mod frame;
 mod identity;
 mod input;
 mod message;
+mod number;
 mod output;
 mod record;
 #[cfg(feature = "sandbox")]
@@ -26,8 +27,9 @@ pub(crate) use message::{
     CallHead, Configure, Failure, HOLD_NS, Initializer, Order, PROTOCOL, Preload, Reply, Report, Run,
     TaskRef, split,
 };
+pub(crate) use number::{is_number, number_at, number_word, put_number, take_number};
 pub(crate) use output::Output;
-pub(crate) use record::{Record, Records, failed_record, put_record};
+pub(crate) use record::{Record, Records, SHORT, failed_record, put_record, record_head};
 #[cfg(feature = "sandbox")]
 pub use sandbox::{Resource, Sandbox, SandboxPart};
 pub use start_method::StartMethod;

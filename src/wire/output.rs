@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::blocks::{LARGE, Lease, Parts, Store};
 use super::bulk::{self, Raw};
+use super::number::put_number;
 use super::travel::take_refusal;
 use super::value::{describe, encode};
 
@@ -25,7 +26,7 @@ pub struct Output {
     writing: Writing,
 }
 
-/// How rows of numbers are written.
+/// How numbers and rows of them are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// As everything else, for whoever reads it.
@@ -154,6 +155,7 @@ impl Output {
         }
         match bulk::raw(value) {
             Some(raw) => self.put_raw(&raw),
+            None if put_number(value, &mut self.bytes) => {}
             None => self.put_value(value)?,
         }
         self.part += 1;

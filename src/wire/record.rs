@@ -29,6 +29,15 @@ pub(crate) fn failed_record(out: &mut Vec<u8>, failure: &super::Failure) {
     close_record(out, start, true);
 }
 
+/// The most bytes of a record whose length takes one byte.
+pub(crate) const SHORT: usize = 0x3f;
+
+/// What stands before a record of so many bytes, at most `SHORT`, that has not failed.
+#[inline]
+pub(crate) fn record_head(bytes: usize) -> u8 {
+    u8::try_from(bytes << 1).expect("a short record")
+}
+
 /// Where a record begins, whose length is not known yet.
 #[inline]
 fn open_record(out: &mut Vec<u8>) -> usize {
@@ -84,8 +93,40 @@ impl<'a> Records<'a> {
 
     /// True if the payload is exactly this many whole records.
     pub(crate) fn are_exactly(mut self, elements: u32) -> bool {
+        if self.are_alike(elements) {
+            return true;
+        }
         let counted = self.by_ref().take(elements as usize).count();
         counted == elements as usize && self.rest.is_empty()
+    }
+
+    /// The first that failed.
+    pub(crate) fn failure(mut self, elements: u32) -> Option<Record<'a>> {
+        if self.rest.first().is_none_or(|first| first & 1 == 0) && self.are_alike(elements) {
+            return None;
+        }
+        self.find(|record| record.failed)
+    }
+
+    /// True if the payload is exactly this many records which are equally long and short, and all or none of which failed, as those of
+    /// numbers are. They need not be followed from one to the next, which takes several times as long.
+    fn are_alike(&self, elements: u32) -> bool {
+        let Some(&first) = self.rest.first() else { return elements == 0 };
+        let stride = 1 + usize::from(first >> 1);
+        let is_all = (elements as usize).checked_mul(stride) == Some(self.rest.len());
+        first < 0x80 && is_all && self.rest.chunks_exact(stride).all(|record| record[0] == first)
+    }
+
+    /// The bytes of the next record, if it has just so many and has not failed. Otherwise nothing is read.
+    #[inline]
+    pub(crate) fn next_of(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (first, behind) = self.rest.split_first()?;
+        if *first >= 0x80 || usize::from(*first) != bytes << 1 {
+            return None;
+        }
+        let (record, rest) = behind.split_at_checked(bytes)?;
+        self.rest = rest;
+        Some(record)
     }
 
     /// What was not read yet.

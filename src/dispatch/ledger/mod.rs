@@ -271,10 +271,6 @@ impl<T: Clone> Ledger<T> {
         if self.units.len() == 1 { self.entry(unit)?.on } else { None }
     }
 
-    pub(super) fn target(&self) -> usize {
-        self.target
-    }
-
     pub(super) fn phase(&self) -> &Phase {
         &self.phase
     }

@@ -236,6 +236,13 @@ impl Board {
         results.elements.store(elements + 1, Ordering::Release);
     }
 
+    /// The worker's: results that follow one another on the board, from `at` on, and are numbers.
+    pub(crate) fn row(&self, at: usize) -> Row<'_> {
+        assert!(at <= AREA, "a row was begun on a full board");
+        let elements = self.page().results.elements.load(Ordering::Relaxed);
+        Row { page: self.page(), begin: at, end: at, elements }
+    }
+
     /// The pool's, of a dead worker: the results of `call` that follow the first `received`, if they were kept
     /// here, with their number as the worker claimed it.
     pub(crate) fn unsent_results(&self, call: u64, received: u32) -> Option<(u32, Vec<u8>)> {
@@ -248,6 +255,49 @@ impl Board {
             let kept = self.page().area[..bytes].iter().map(|byte| byte.load(Ordering::Relaxed));
             (elements, kept.collect())
         })
+    }
+}
+
+/// Bytes that a number of a row is written with, however few it has.
+const WORD: usize = size_of::<u64>();
+
+/// Results that are numbers, while their worker adds one after the other. They are written here alone, and copied at once when there are no more of them.
+pub(crate) struct Row<'b> {
+    page: &'b Page,
+    begin: usize,
+    end: usize,
+    elements: u32,
+}
+
+impl Row<'_> {
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.end + 1 + WORD <= AREA
+    }
+
+    /// Adds the record of a number: its head, and so many bytes, of which there are at most eight. There must be room.
+    #[inline]
+    pub(crate) fn push(&mut self, head: u8, number: [u8; WORD], size: usize) {
+        assert!(self.has_room(), "a number was added to a full row");
+        debug_assert!(size <= WORD, "a number has at most eight bytes");
+        let place = self.page.area[self.end..].as_ptr().cast::<u8>().cast_mut();
+        // SAFETY: the area has room for this byte, which was just checked; only this worker writes there, and the pool reads it only after this worker is dead.
+        unsafe { place.write(head) };
+        // SAFETY: as above, for the eight bytes behind it. An array of bytes may lie anywhere.
+        unsafe { place.wrapping_add(1).cast::<[u8; WORD]>().write(number) };
+        self.end += 1 + size;
+        self.elements += 1;
+        let results = &self.page.results;
+        let end = u32::try_from(self.end).expect("the area is small");
+        results.bytes.store(end, Ordering::Release);
+        results.elements.store(self.elements, Ordering::Release);
+    }
+
+    /// Appends what was added.
+    pub(crate) fn copy_to(&self, out: &mut Vec<u8>) {
+        let row = &self.page.area[self.begin..self.end];
+        // SAFETY: only this worker writes there, which does nothing else meanwhile.
+        out.extend_from_slice(unsafe { std::slice::from_raw_parts(row.as_ptr().cast(), row.len()) });
     }
 }
 

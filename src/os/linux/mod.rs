@@ -54,7 +54,7 @@ mod title;
 
 pub(crate) use arena::{Access, Arena, Marks, Taken, Window};
 pub(crate) use block::{Block, Claim};
-pub(crate) use board::{Board, RESULT_BLOCKS, SLOTS};
+pub(crate) use board::{Board, RESULT_BLOCKS, Row, SLOTS};
 pub(crate) use cells::{Cells, Op};
 pub(crate) use child::{
     Child, Killer, SIGINT, SIGKILL, SIGTERM, has_ended, waiting_thread, watch, watch_room,
