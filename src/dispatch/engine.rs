@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use super::effect::Occasion;
 use super::lanes::LaneId;
-use super::ledger::{Ledger, Phase, Submission, UnitId};
+use super::ledger::{Action, Ledger, Phase, Submission, UnitId};
 use super::limits::Limits;
 use super::links::Links;
 use super::lookout::Looking;
@@ -62,6 +62,8 @@ pub(super) struct State {
     pub(super) ledger: Ledger<Arc<Unit>>,
     pub(super) links: Links,
     pub(super) starts: HashMap<WorkerId, AbortHandle>,
+    /// Room for what an event comes to, empty between two of them.
+    pub(super) actions: Vec<Action<Arc<Unit>>>,
     /// The timer that is set, and when it goes off.
     timer: Option<(Instant, AbortHandle)>,
 }
@@ -122,7 +124,8 @@ impl Engine {
     /// A pool whose workers are being started.
     pub(crate) fn start(config: EngineConfig) -> Arc<Self> {
         let ledger = Ledger::new(config.workers, config.rules, Instant::now());
-        let state = State { ledger, links: Links::default(), starts: HashMap::new(), timer: None };
+        let (links, starts) = (Links::default(), HashMap::new());
+        let state = State { ledger, links, starts, actions: Vec::new(), timer: None };
         let busy_poll = Duration::from_nanos(config.profile.configure.busy_poll_ns);
         let engine = Arc::new_cyclic(|this| Self {
             state: Rooted::new(Mutex::new(state)),

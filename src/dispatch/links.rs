@@ -1,6 +1,6 @@
 //! The links of all workers of a pool, as its ledger sees them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::os::Start;
 use crate::wire::CallHead;
 
 #[derive(Default)]
-pub(super) struct Links(pub(super) HashMap<WorkerId, Arc<dyn Link>>);
+pub(super) struct Links(pub(super) BTreeMap<WorkerId, Arc<dyn Link>>);
 
 impl Boards for Links {
     fn revoke(&self, worker: WorkerId, slot: u8, call: u64) -> bool {

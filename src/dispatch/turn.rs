@@ -16,7 +16,6 @@ use crate::backend::WorkerId;
 pub(super) struct Turn<'e> {
     engine: &'e Engine,
     state: MutexGuard<'e, State>,
-    actions: Vec<Action<Arc<Unit>>>,
     effects: Effects,
 }
 
@@ -39,7 +38,7 @@ impl Engine {
         if state.ledger.keeps_time() {
             state.ledger.notice(Instant::now());
         }
-        Turn { engine: self, state, actions: Vec::new(), effects: Effects::default() }
+        Turn { engine: self, state, effects: Effects::default() }
     }
 }
 
@@ -50,11 +49,13 @@ impl Turn<'_> {
         mut occasion: Occasion,
         event: impl FnOnce(&mut Ledger<Arc<Unit>>, &Links, &mut Vec<Action<Arc<Unit>>>) -> R,
     ) -> R {
-        let State { ledger, links, .. } = &mut *self.state;
-        let result = event(ledger, links, &mut self.actions);
-        for action in self.actions.drain(..) {
+        let State { ledger, links, actions, .. } = &mut *self.state;
+        let mut actions = std::mem::take(actions);
+        let result = event(ledger, links, &mut actions);
+        for action in actions.drain(..) {
             self.engine.prepare(&mut self.state, action, &mut occasion, &mut self.effects);
         }
+        self.state.actions = actions;
         result
     }
 

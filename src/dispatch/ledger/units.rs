@@ -68,9 +68,14 @@ impl<T: Clone> Ledger<T> {
         self.timed += usize::from(terms.timeout.is_some());
         self.stats.submitted += u64::from(elements);
         let others_wait = self.waiting() > 0;
-        self.lanes.push_back(lane, unit);
-        self.watch(unit);
-        if !others_wait || !self.idle.is_empty() {
+        let worker = if others_wait { None } else { self.choose(bytes) };
+        if let Some(worker) = worker {
+            self.send(worker, unit, out);
+        } else {
+            self.lanes.push_back(lane, unit);
+            self.watch(unit);
+        }
+        if others_wait && !self.idle.is_empty() {
             self.assign(out);
         }
         if self.rules.min_workers.is_some() {
