@@ -7,6 +7,7 @@ mod burn;
 mod child;
 mod chunks;
 mod echo;
+mod idle;
 mod manager;
 mod map;
 mod memory;
@@ -28,7 +29,7 @@ use report::Line;
 /// A case: its name, and what measures it.
 type Case = (&'static str, fn(Amount) -> Line);
 
-const CASES: [Case; 36] = [
+const CASES: [Case; 38] = [
     ("lock_uncontended", sync::uncontended),
     ("lock_contended", sync::contended),
     ("value_inc_2p", shared::value),
@@ -38,6 +39,8 @@ const CASES: [Case; 36] = [
     ("roundtrip_spawned", roundtrip::spawned),
     ("roundtrip_block_on", roundtrip::block_on),
     ("roundtrip_current_thread", roundtrip::current_thread),
+    ("roundtrip_without_polling", roundtrip::without_polling),
+    ("idle_cpu", idle::idle_cpu),
     ("pipe_roundtrip", pipe::roundtrip),
     ("manager_dict_get", manager::dict_get),
     ("manager_dict_set", manager::dict_set),

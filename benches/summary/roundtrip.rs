@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use multiprocess::ProcessPool;
-use tokio::runtime::{Builder, Runtime};
+use multiprocess::{Builder, ProcessPool, Processes};
+use tokio::runtime::{self, Runtime};
 
 use crate::child::Pong;
 use crate::plan::Amount;
@@ -21,8 +21,17 @@ fn tiny(x: u64) -> u64 {
 }
 
 pub(crate) fn spawned(amount: Amount) -> Line {
+    in_a_task(amount, ProcessPool::builder())
+}
+
+/// As `spawned`, of a pool on neither side of which anybody polls.
+pub(crate) fn without_polling(amount: Amount) -> Line {
+    in_a_task(amount, ProcessPool::builder().busy_poll(Duration::ZERO))
+}
+
+fn in_a_task(amount: Amount, builder: Builder<Processes>) -> Line {
     let runtime = Runtime::new().expect("a runtime can be made");
-    roundtrip(&runtime, amount, |pool, count| {
+    roundtrip(&runtime, amount, builder, |pool, count| {
         let calls = runtime.spawn(calls(pool.clone(), count));
         runtime.block_on(calls).expect("no call panics")
     })
@@ -30,16 +39,25 @@ pub(crate) fn spawned(amount: Amount) -> Line {
 
 pub(crate) fn block_on(amount: Amount) -> Line {
     let runtime = Runtime::new().expect("a runtime can be made");
-    roundtrip(&runtime, amount, |pool, count| runtime.block_on(calls(pool.clone(), count)))
+    roundtrip(&runtime, amount, ProcessPool::builder(), |pool, count| {
+        runtime.block_on(calls(pool.clone(), count))
+    })
 }
 
 pub(crate) fn current_thread(amount: Amount) -> Line {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    roundtrip(&runtime, amount, |pool, count| runtime.block_on(calls(pool.clone(), count)))
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    roundtrip(&runtime, amount, ProcessPool::builder(), |pool, count| {
+        runtime.block_on(calls(pool.clone(), count))
+    })
 }
 
-fn roundtrip(runtime: &Runtime, amount: Amount, calls: impl Fn(&ProcessPool, u32) -> Vec<Duration>) -> Line {
-    let pool = runtime.block_on(async { ProcessPool::new(1) }).expect("one worker is a pool");
+fn roundtrip(
+    runtime: &Runtime,
+    amount: Amount,
+    builder: Builder<Processes>,
+    calls: impl Fn(&ProcessPool, u32) -> Vec<Duration>,
+) -> Line {
+    let pool = runtime.block_on(async { builder.workers(1).build() }).expect("one worker is a pool");
     let mut pong = Pong::start().arrived();
     let count = amount.of(CALLS);
     calls(&pool, count);

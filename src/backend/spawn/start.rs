@@ -5,9 +5,9 @@
 //! pipes, sockets, board
 //! token + descriptors ──control──┐
 //! posix_spawn /proc/self/exe ────┼──────────────► enters before main, checks, takes the descriptors
-//!                                └──────────────►
-//!                      ◄──reports── Hello         which protocol, which build
-//! Configure ──orders──────────────────────────►   initializer, sandbox
+//! Configure ──orders─────────────┤
+//!                      ◄──reports┼─ Hello         which protocol, which build
+//!                                └──────────────► initializer, sandbox
 //!                      ◄──reports── Ready
 //! ```
 //!
@@ -86,14 +86,9 @@ impl Born {
         let preloads = self.preloads;
         let (link, silent) = self.link(request, home);
         let mut newborn = silent.listen()?;
-        if preloads {
-            newborn.hello().await?;
-            link.configure(request, preloads);
-        } else {
-            // The forkserver has said hello for it.
-            link.configure(request, preloads);
-            newborn.hello().await?;
-        }
+        // It waits in the pipe until the process is there to take it: nobody then waits for an answer to the hello.
+        link.configure(request, preloads);
+        newborn.hello().await?;
         newborn.ready().await?;
         newborn.begin(&link)?;
         Ok(link)
