@@ -1,5 +1,6 @@
 //! The input of a map, read lazily and encoded by whoever polls it.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -98,7 +99,46 @@ where
     }
 }
 
-fn fill<A: Arguments>(
+fn fill<A: Arguments>(portion: Portion, lading: Lading<'_>, next: impl FnMut() -> Poll<Option<A>>) -> Chunk {
+    match A::numbers() {
+        Some(bytes) if bytes < lading.label.max => fill_with_numbers(1 + bytes, portion, lading.label, next),
+        _ => fill_with_any(portion, lading, next),
+    }
+}
+
+/// Numbers have no handles, go into no block and have no code that could panic; and the record of each element has the same length.
+fn fill_with_numbers<A: Arguments>(
+    record: usize,
+    portion: Portion,
+    label: &Label,
+    mut next: impl FnMut() -> Poll<Option<A>>,
+) -> Chunk {
+    let most = (portion.elements as usize).saturating_mul(record).min(portion.bytes);
+    let mut records = Vec::new();
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        while records.len() < most {
+            let Poll::Ready(item) = next() else { return false };
+            let Some(args) = item else { return true };
+            args.put_numbers(&mut records);
+        }
+        false
+    }));
+    let (ended, failed) = match read {
+        Ok(ended) => (ended, None),
+        Err(payload) => (true, Some(input_panicked(label, payload))),
+    };
+    let elements = u32::try_from(records.len() / record).expect("no more than the portion has");
+    Chunk { parcel: Parcel::new(records, Luggage::default()), elements, failed, ended }
+}
+
+fn input_panicked(label: &Label, payload: Box<dyn Any + Send>) -> Error {
+    let panic = Panic::new(&label.task(), panic_text(&*payload));
+    // It may panic when it is dropped.
+    std::mem::forget(payload);
+    Error::Input(panic)
+}
+
+fn fill_with_any<A: Arguments>(
     portion: Portion,
     lading: Lading<'_>,
     mut next: impl FnMut() -> Poll<Option<A>>,
@@ -116,8 +156,7 @@ fn fill<A: Arguments>(
                 return;
             };
             reading = false;
-            let added = if A::numbers().is_some() { filling.add_numbers(&args) } else { filling.add(&args) };
-            if let Err(error) = added {
+            if let Err(error) = filling.add(&args) {
                 failed = Some(error);
                 return;
             }
@@ -128,14 +167,13 @@ fn fill<A: Arguments>(
         }
     }));
     if let Err(payload) = filled {
-        let label = lading.label;
         ended = reading;
         failed = Some(if reading {
-            Error::Input(Panic::new(&label.task(), panic_text(&*payload)))
+            input_panicked(lading.label, payload)
         } else {
-            label.encode_error("its `Serialize` panicked".into())
+            std::mem::forget(payload);
+            lading.label.encode_error("its `Serialize` panicked".into())
         });
-        std::mem::forget(payload);
     }
     // A `Serialize` that panics leaves half a record.
     filling.records.undo(whole);
@@ -170,16 +208,6 @@ impl<'l> Filling<'l> {
         !self.luggage.is_empty() && self.luggage.len() >= MOST_HANDLES.into()
     }
 
-    /// Appends one element of numbers, which have no handles and go into no block.
-    #[inline]
-    fn add_numbers(&mut self, args: &impl Arguments) -> Result<(), Error> {
-        let start = self.records.len();
-        args.put_numbers(self.records.bytes_mut());
-        self.check_size(start)?;
-        self.elements += 1;
-        Ok(())
-    }
-
     /// Appends one element.
     fn add(&mut self, args: &impl Arguments) -> Result<(), Error> {
         let start = self.records.len();
@@ -187,8 +215,11 @@ impl<'l> Filling<'l> {
         let encoded = put_record(&mut self.records, |out| args.encode(out));
         collecting.end(&mut self.handles);
         encoded.map_err(|cause| self.label.encode_error(cause))?;
-        self.check_size(start)?;
-        let elsewhere = self.records.elsewhere();
+        let (elsewhere, max) = (self.records.elsewhere(), self.label.max);
+        let size = self.records.len() - start + elsewhere;
+        if size > max {
+            return Err(Error::TooLarge { what: "the arguments", task: self.label.task(), size, max });
+        }
         self.luggage.add(self.elements, &mut self.handles);
         if elsewhere > 0 {
             self.freight.add(self.elements, &mut self.records.take_parts());
@@ -196,18 +227,5 @@ impl<'l> Filling<'l> {
         }
         self.elements += 1;
         Ok(())
-    }
-
-    /// That of the element whose record begins at `start`.
-    #[inline]
-    fn check_size(&self, start: usize) -> Result<(), Error> {
-        let (size, max) = (self.records.len() - start + self.records.elsewhere(), self.label.max);
-        if size <= max { Ok(()) } else { Err(self.too_large(size)) }
-    }
-
-    #[cold]
-    fn too_large(&self, size: usize) -> Error {
-        let (task, max) = (self.label.task(), self.label.max);
-        Error::TooLarge { what: "the arguments", task, size, max }
     }
 }

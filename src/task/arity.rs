@@ -1,7 +1,7 @@
 //! Functions of 0 to 8 arguments as tasks, and the tuples of their arguments.
 
 use super::outcome::{Outcome, Payload};
-use crate::wire::{Input, Output, SHORT, is_number, put_number, record_head, take_number};
+use crate::wire::{Input, Output, SHORT, is_number, number_word, record_head, take_number};
 
 /// The arguments of a task: a tuple of 0 to 8 values.
 ///
@@ -116,10 +116,16 @@ macro_rules! arity {
             #[inline]
             fn put_numbers(&self, out: &mut Vec<u8>) {
                 let ($($value,)*) = self;
-                let bytes: usize = $(size_of_val($value) +)* 0;
-                out.reserve(1 + bytes);
-                out.push(record_head(bytes));
-                $(put_number($value, out);)*
+                // Appended at once, as each time costs a look at how long the buffer is and may be.
+                let mut record = [0; 1 + SHORT];
+                let mut end = 1;
+                $(
+                    let size = size_of::<$name>();
+                    record[end..end + size].copy_from_slice(&number_word($value)[..size]);
+                    end += size;
+                )*
+                record[0] = record_head(end - 1);
+                out.extend_from_slice(&record[..end]);
             }
 
             #[inline]

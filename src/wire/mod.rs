@@ -27,7 +27,7 @@ pub(crate) use message::{
     CallHead, Configure, Failure, HOLD_NS, Initializer, Order, PROTOCOL, Preload, Reply, Report, Run,
     TaskRef, split,
 };
-pub(crate) use number::{is_number, number_at, number_word, put_number, take_number};
+pub(crate) use number::{is_number, number_at, number_word, take_number};
 pub(crate) use output::Output;
 pub(crate) use record::{Record, Records, SHORT, failed_record, put_record, record_head};
 #[cfg(feature = "sandbox")]
