@@ -219,7 +219,7 @@ impl Link for SpawnLink {
         let mut outbox = self.outbox();
         let run = Run { head, task: outbox.reference(task), watched, handles, stowed };
         outbox.push_luggage(luggage);
-        outbox.push_call(Frame::new(&Order::Run(run), records));
+        outbox.push_call(&Order::Run(run), records);
     }
 
     fn flush(self: Arc<Self>) {

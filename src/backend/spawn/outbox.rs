@@ -8,13 +8,16 @@ use bytes::{Buf as _, Bytes};
 
 use crate::os;
 use crate::task::Task;
-use crate::wire::{Fd, Frame, Luggage, TaskRef};
+use crate::wire::{Fd, Frame, Luggage, Order, TaskRef, append_frame};
 
 /// A worker that has so many calls lets the next ones wait; what it is sent meanwhile costs more than the moment that it may be idle.
 const PLENTY: u64 = 8;
 /// So many are plenty where calls are quick.
 const PLENTY_IF_QUICK: u64 = 1;
 const QUICK_NS: u64 = 10_000;
+/// Calls of so few bytes are put one behind the other, in pieces of about this size.
+const SMALL: usize = 1024;
+const SMALL_TOGETHER: usize = 4 * 1024;
 /// So many calls are written at the latest.
 const MOST_HELD: u64 = 16;
 
@@ -37,6 +40,10 @@ pub(super) struct Outbox {
     /// The worker is gone, or told that nothing more will come.
     pub(super) closed: bool,
     known: HashMap<usize, u32>,
+    /// The task that was named last, since most calls are of the same one.
+    latest: Option<(usize, u32)>,
+    /// Room for the next small frames.
+    spare: Vec<u8>,
     /// Bytes that the pipe took so far.
     pub(super) written: u64,
 }
@@ -48,6 +55,8 @@ enum Waiting {
     Handles(Vec<Fd>),
     /// A part of a frame, on the pipe.
     Bytes(Bytes),
+    /// Small frames of calls, one behind the other, from this byte on.
+    Small(Vec<u8>, usize),
 }
 
 /// What a flush came to.
@@ -61,11 +70,14 @@ pub(super) enum Flushed {
 impl Outbox {
     /// How to name a task to this worker: in full only the first time.
     pub(super) fn reference(&mut self, task: Task) -> TaskRef {
-        if let Some(index) = self.known.get(&task.key()) {
-            return TaskRef::Known(*index);
+        let key = task.key();
+        let known = self.latest.filter(|(latest, _)| *latest == key).map(|(_, index)| index);
+        if let Some(index) = known.or_else(|| self.known.get(&key).copied()) {
+            self.latest = Some((key, index));
+            return TaskRef::Known(index);
         }
         let index = u32::try_from(self.known.len()).expect("a program has fewer tasks");
-        self.known.insert(task.key(), index);
+        self.known.insert(key, index);
         let (offset, fingerprint) = task.reference();
         TaskRef::New { index, offset, fingerprint }
     }
@@ -87,9 +99,26 @@ impl Outbox {
         }
     }
 
-    pub(super) fn push_call(&mut self, frame: Frame) {
-        self.push(frame);
+    pub(super) fn push_call(&mut self, order: &Order, records: Bytes) {
+        if records.len() > SMALL {
+            self.push(Frame::new(order, records));
+        } else if !self.closed {
+            append_frame(self.small(), order, &records);
+        }
         self.held += 1;
+    }
+
+    /// Where the next small frame goes.
+    fn small(&mut self) -> &mut Vec<u8> {
+        let has_room =
+            matches!(self.waiting.back(), Some(Waiting::Small(bytes, _)) if bytes.len() < SMALL_TOGETHER);
+        if !has_room {
+            self.waiting.push_back(Waiting::Small(std::mem::take(&mut self.spare), 0));
+        }
+        match self.waiting.back_mut() {
+            Some(Waiting::Small(bytes, _)) => bytes,
+            _ => unreachable!("it was just put there"),
+        }
     }
 
     /// What is held can wait for an answer that will come, when so many calls are `over`.
@@ -111,12 +140,12 @@ impl Outbox {
             }
             self.unanswered = unanswered;
         }
-        self.waiting.front().and_then(Waiting::bytes).map(|bytes| &bytes[..])
+        self.waiting.front().and_then(Waiting::bytes)
     }
 
     /// The worker has that frame.
     pub(super) fn handed_over(&mut self) {
-        self.waiting.clear();
+        self.pop();
         self.calls += std::mem::take(&mut self.held);
     }
 
@@ -133,7 +162,7 @@ impl Outbox {
                 Waiting::Handles(handles) => {
                     (pass(&socket, handles).map(|()| drop(self.waiting.pop_front())), Flushed::SocketIsFull)
                 }
-                Waiting::Bytes(_) => (self.write(&pipe), Flushed::PipeIsFull),
+                Waiting::Bytes(_) | Waiting::Small(..) => (self.write(&pipe), Flushed::PipeIsFull),
             };
             match sent {
                 Ok(()) => {}
@@ -158,23 +187,43 @@ impl Outbox {
         }
         let mut written = os::write_some(pipe, &parts[..filled])?;
         self.written += written as u64;
-        while let Some(Waiting::Bytes(first)) = self.waiting.front_mut() {
-            if written < first.len() {
+        while let Some(first) = self.waiting.front_mut() {
+            let Some(length) = first.bytes().map(<[u8]>::len) else { break };
+            if written < length {
                 first.advance(written);
                 break;
             }
-            written -= first.len();
-            self.waiting.pop_front();
+            written -= length;
+            self.pop();
         }
         Ok(())
+    }
+
+    /// What is first in line is done with.
+    fn pop(&mut self) {
+        if let Some(Waiting::Small(mut bytes, _)) = self.waiting.pop_front()
+            && bytes.capacity() <= 2 * SMALL_TOGETHER
+        {
+            bytes.clear();
+            self.spare = bytes;
+        }
     }
 }
 
 impl Waiting {
-    fn bytes(&self) -> Option<&Bytes> {
+    fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
+            Self::Small(bytes, from) => Some(&bytes[*from..]),
             Self::Handles(_) => None,
+        }
+    }
+
+    fn advance(&mut self, written: usize) {
+        match self {
+            Self::Bytes(bytes) => bytes.advance(written),
+            Self::Small(_, from) => *from += written,
+            Self::Handles(_) => {}
         }
     }
 }
@@ -190,14 +239,14 @@ fn pass(socket: impl AsFd, handles: &[Fd]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use bytes::{Bytes, BytesMut};
 
-    use super::{Flushed, MOST_HELD, Outbox, PLENTY, QUICK_NS};
+    use super::{Flushed, MOST_HELD, Outbox, PLENTY, QUICK_NS, SMALL};
     use crate::os;
-    use crate::wire::{Frame, Order};
+    use crate::wire::{Order, append_frame};
 
     fn call(outbox: &mut Outbox) {
-        outbox.push_call(Frame::new(&Order::Stop, Bytes::new()));
+        outbox.push_call(&Order::Stop, Bytes::new());
     }
 
     /// An outbox whose worker has so many calls.
@@ -237,6 +286,29 @@ mod tests {
         assert!(outbox.alone(3, 2, || panic!("that is known by now")).is_some());
         call(&mut outbox);
         assert!(outbox.alone(3, 2, is_empty).is_none(), "another one waits before it");
+    }
+
+    #[test]
+    fn calls_of_every_size_come_in_the_order_they_were_put_in_line() {
+        let (read, write) = os::pipe().expect("there are descriptors");
+        os::set_nonblocking(&write).expect("a pipe can be");
+        let mut outbox = with_calls(0);
+        let load = |size: usize, n: usize| Bytes::from(vec![u8::try_from(n % 251).expect("it is one"); size]);
+        let sizes = [0, 1, SMALL, SMALL + 1, 70_000, 3, 500];
+        let mut sent = Vec::new();
+        let (mut came, mut all) = (BytesMut::new(), 0);
+        for (n, size) in (0..2_000).zip(sizes.into_iter().cycle()) {
+            append_frame(&mut sent, &Order::Stop, &load(size, n));
+            outbox.push_call(&Order::Stop, load(size, n));
+            if n % 5 == 0 && outbox.flush(&write, &write) == Flushed::PipeIsFull {
+                all += os::read_into(&read, &mut came).expect("it is full");
+            }
+        }
+        while outbox.flush(&write, &write) == Flushed::PipeIsFull || os::unread(&read) > 0 {
+            all += os::read_into(&read, &mut came).expect("there is something");
+        }
+        assert!(all == sent.len() && came == sent, "all of them, in their order");
+        assert!(outbox.waiting.is_empty());
     }
 
     #[test]
