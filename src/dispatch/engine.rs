@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::effect::Occasion;
-use super::lanes::LaneId;
 use super::ledger::{Ledger, Phase, Submission, UnitId};
 use super::limits::Limits;
 use super::links::Links;
@@ -22,7 +21,7 @@ use super::lookout::Looking;
 use super::starting::Starting;
 use super::stats::Stats;
 use super::terms::{Rules, Terms};
-use super::unit::Unit;
+use super::unit::{Demand, Unit};
 use crate::backend::{Backend, End, Events, Home, Link, Profile, WorkerId};
 use crate::error::{Death, Error, Result};
 use crate::os::{self, Rooted, background};
@@ -205,13 +204,13 @@ impl Engine {
     }
 
     /// Queues a unit, and sends it if a worker has room for it.
-    pub(crate) fn submit(&self, unit: Unit, lane: LaneId, is_held: bool) -> Result<Ticket> {
+    pub(crate) fn submit(&self, unit: Unit, demand: Demand) -> Result<Ticket> {
         os::not_forked()?;
         self.backend.check(unit.task)?;
         self.visit(false);
-        let (elements, bytes, terms, start_by) = (unit.elements, unit.weight(), unit.terms, unit.start_by);
-        let task = Arc::new(unit);
-        let submission = Submission { task, lane, elements, bytes, terms, start_by, is_held };
+        let (elements, is_light) = (unit.elements, unit.is_light());
+        let submission = Submission { task: Arc::new(unit), elements, is_light, demand };
+        let terms = demand.terms;
         let unit = self.act(Occasion::default(), |ledger, _, out| {
             if terms.timeout.or(terms.queue_timeout).is_some() {
                 ledger.notice(Instant::now());

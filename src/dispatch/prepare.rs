@@ -40,8 +40,8 @@ impl Engine {
                 let error = died(state, worker, &unit, attempts, occasion);
                 Some(Effect::Fail { unit, error, first, elements })
             }
-            Action::TimedOut { task: unit, first, elements, limit } => {
-                Some(Effect::Fail { error: unit.timed_out(limit), unit, first, elements })
+            Action::TimedOut { task: unit, first, elements, limit, after } => {
+                Some(Effect::Fail { error: unit.timed_out(limit, after), unit, first, elements })
             }
             Action::Fail { task: unit, first, elements, error } => {
                 Some(Effect::Fail { unit, error, first, elements })

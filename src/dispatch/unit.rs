@@ -2,15 +2,30 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::lanes::LaneId;
 use super::limits::Permit;
 use super::terms::Terms;
 use crate::error::{Error, Limit};
 use crate::task::{Task, task_name};
 use crate::wire::{Parcel, Records};
+
+/// Only units up to this size are sent ahead: a larger one would fill the pipe of a busy worker.
+const AHEAD_BYTES: usize = 64 * 1024;
+
+/// What its caller asks of a unit, beside its results.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand {
+    pub(crate) lane: LaneId,
+    pub(crate) terms: Terms,
+    /// It fails if it has not started by then.
+    pub(crate) start_by: Option<Instant>,
+    /// Its input holds the pool open.
+    pub(crate) is_held: bool,
+}
 
 /// One call or chunk, as it waits and travels.
 pub(crate) struct Unit {
@@ -20,9 +35,6 @@ pub(crate) struct Unit {
     /// The arguments, one record an element. Their handles are kept until it is settled, since it may have to be sent again.
     pub(crate) parcel: Parcel,
     pub(crate) elements: u32,
-    pub(crate) terms: Terms,
-    /// It fails if it has not started by then.
-    pub(crate) start_by: Option<Instant>,
     pub(crate) sink: Arc<dyn Sink>,
     /// Its place in a limited queue, given back when it is sent.
     pub(crate) permit: Mutex<Option<Permit>>,
@@ -60,9 +72,9 @@ impl Unit {
         task_name(self.task.name(), self.id)
     }
 
-    /// How much it weighs where calls are sent ahead. One with handles is too heavy for that, as descriptors under way are few.
-    pub(super) fn weight(&self) -> usize {
-        if self.parcel.luggage.is_empty() { self.parcel.size() } else { usize::MAX }
+    /// It may be sent to a worker that is busy. One with handles may not, as descriptors under way are few.
+    pub(super) fn is_light(&self) -> bool {
+        self.parcel.luggage.is_empty() && self.parcel.size() <= AHEAD_BYTES
     }
 
     /// What so many elements behind the first `done` travel with.
@@ -86,12 +98,8 @@ impl Unit {
     }
 
     /// The error of elements that did not start or end in time.
-    pub(crate) fn timed_out(&self, limit: Limit) -> Error {
-        let after = match limit {
-            Limit::Queue => self.terms.queue_timeout,
-            Limit::Run | Limit::Wait => self.terms.timeout,
-        };
-        Error::TimedOut { task: self.name(), limit, after: after.unwrap_or_default() }
+    pub(crate) fn timed_out(&self, limit: Limit, after: Duration) -> Error {
+        Error::TimedOut { task: self.name(), limit, after }
     }
 
     /// Gives its place in a limited queue back.

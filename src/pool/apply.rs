@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::cell::{ArcCell, Cell};
 use super::handle::TaskHandle;
 use super::wishes::{Wishes, wishes};
-use crate::dispatch::{Engine, LaneId, Permit, Unit};
+use crate::dispatch::{Demand, Engine, LaneId, Permit, Unit};
 use crate::error::{Error, Limit, Result};
 use crate::os::{self, Rooted, background, callers_runtime};
 use crate::task::{Arguments, Label, Payload, Task, TaskFn};
@@ -106,9 +106,10 @@ impl<R: Payload> Request<R> {
         let Self { task, parcel, permit, label, wishes, start_by, .. } = self;
         let submitted = wishes.check().and(parcel).and_then(|parcel| {
             let sink = Arc::new(ArcCell(Arc::clone(cell)));
-            let (id, terms, permit) = (label.id, wishes.terms, Mutex::new(permit));
-            let unit = Unit { task, id, parcel, elements: 1, terms, start_by, sink, permit };
-            engine.submit(unit, LaneId::CALLS, false)
+            let (id, permit) = (label.id, Mutex::new(permit));
+            let unit = Unit { task, id, parcel, elements: 1, sink, permit };
+            let demand = Demand { lane: LaneId::CALLS, terms: wishes.terms, start_by, is_held: false };
+            engine.submit(unit, demand)
         });
         match submitted {
             Ok(ticket) => cell.submitted(ticket),

@@ -21,7 +21,7 @@ use super::outcome::Results;
 use super::pace::{CHUNK_BYTES, MOST_AHEAD, Options, Pace};
 use super::window::{ChunkSink, Hub, Window, Windows};
 use super::wishes::Wishes;
-use crate::dispatch::{Engine, Hold, LaneId, Piece, Unit};
+use crate::dispatch::{Demand, Engine, Hold, LaneId, Piece, Unit};
 use crate::error::{Error, Result};
 use crate::task::{Label, Task};
 
@@ -283,8 +283,9 @@ impl Flow {
             let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number: self.windows.next_number() });
             let (task, id, permit) = (self.task, self.label.id, Mutex::default());
             let (terms, start_by) = (self.wishes.terms, self.wishes.start_by());
-            let unit = Unit { task, id, parcel, elements, terms, start_by, sink, permit };
-            let ticket = self.engine.submit(unit, self.lane, is_held)?;
+            let unit = Unit { task, id, parcel, elements, sink, permit };
+            let demand = Demand { lane: self.lane, terms, start_by, is_held };
+            let ticket = self.engine.submit(unit, demand)?;
             self.windows.push(Window::new(Some(ticket), elements));
             self.held += elements as usize;
             self.unsettled += 1;

@@ -8,8 +8,6 @@ use crate::wire::CallHead;
 
 /// Calls are sent ahead so that a worker has about this much to do while its replies travel.
 const AHEAD_NS: u64 = 200_000;
-/// Only units up to this size are sent ahead: a larger one would fill the pipe of a busy worker.
-const AHEAD_BYTES: usize = 64 * 1024;
 
 impl<T: Clone> Ledger<T> {
     /// How many units a worker may have at once.
@@ -25,19 +23,19 @@ impl<T: Clone> Ledger<T> {
                 self.stale -= 1;
             }
             let Some(unit) = self.lanes.front().copied() else { return };
-            let bytes = self.entry(unit).map_or(0, |entry| entry.bytes);
-            let Some(worker) = self.choose(bytes) else { return };
+            let is_light = self.entry(unit).is_some_and(|entry| entry.is_light);
+            let Some(worker) = self.choose(is_light) else { return };
             self.lanes.pop();
             self.send(worker, unit, out);
         }
     }
 
-    /// The worker that a unit of this size is best sent to now.
-    pub(super) fn choose(&mut self, bytes: usize) -> Option<WorkerId> {
+    /// The worker that a unit is best sent to now. Only a light one is sent to a worker that is busy.
+    pub(super) fn choose(&mut self, is_light: bool) -> Option<WorkerId> {
         if let Some(worker) = self.idle.pop() {
             return Some(worker);
         }
-        if bytes > AHEAD_BYTES {
+        if !is_light {
             return None;
         }
         let depth = self.depth();
@@ -58,8 +56,8 @@ impl<T: Clone> Ledger<T> {
         let head = CallHead { call, slot, elements };
         worker.calls.push_back(Sent { head, unit, received: 0 });
         entry.on = Some(id);
-        entry.overdue = None;
-        let (task, done, watched) = (entry.task.clone(), entry.done, entry.terms.are_watched());
+        entry.take_overdue();
+        let (task, done, watched) = (entry.task.clone(), entry.done, entry.terms().are_watched());
         out.push(Action::Send { worker: id, head, task, done, watched });
         self.alarms.clear(&mut worker.alarm);
         let mut is_spent = false;

@@ -13,6 +13,7 @@
 
 mod alarms;
 mod assign;
+mod entry;
 mod limits;
 mod losses;
 mod phases;
@@ -32,10 +33,10 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use self::alarms::{AlarmId, Alarms};
-use self::limits::Overdue;
-use super::lanes::{LaneId, Lanes};
+use self::entry::Entry;
+use super::lanes::Lanes;
 use super::stats::Stats;
-use super::terms::{Rules, Terms};
+use super::terms::Rules;
 use crate::backend::{Vitals, WorkerId};
 use crate::error::{Error, Limit};
 use crate::os::Start;
@@ -77,7 +78,7 @@ pub(super) enum Action<T> {
     /// These elements had been begun by a worker that died, the last time of so many.
     Died { worker: WorkerId, task: T, first: u32, elements: u32, attempts: u32 },
     /// These elements did not start or end in time.
-    TimedOut { task: T, first: u32, elements: u32, limit: Limit },
+    TimedOut { task: T, first: u32, elements: u32, limit: Limit, after: Duration },
     /// The rest of a unit fails, and it is settled.
     Fail { task: T, first: u32, elements: u32, error: Error },
     /// Nobody wants this unit any more. It is the caller's to drop, outside of any lock.
@@ -119,38 +120,6 @@ pub(super) enum Phase {
     Terminated,
     /// Workers cannot be started.
     Broken,
-}
-
-struct Entry<T> {
-    task: T,
-    serial: u64,
-    lane: LaneId,
-    elements: u32,
-    done: u32,
-    bytes: usize,
-    /// The worker it is on, if it does not wait.
-    on: Option<WorkerId>,
-    wanted: bool,
-    terms: Terms,
-    /// It fails if it has not started by then.
-    start_by: Option<Instant>,
-    /// How often the first elements behind `done` have cost a worker.
-    attempts: u32,
-    /// How many elements that is so of.
-    tried: u32,
-    overdue: Option<Overdue>,
-    alarm: Option<AlarmId>,
-}
-
-impl<T> Entry<T> {
-    /// The next so many elements are settled.
-    fn settle(&mut self, elements: u32) {
-        self.done += elements;
-        self.tried = self.tried.saturating_sub(elements);
-        if self.tried == 0 {
-            self.attempts = 0;
-        }
-    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -143,7 +143,7 @@ impl<T: Clone> Ledger<T> {
         let entry = &mut self.units[unit.key];
         let first = entry.done;
         entry.settle(reply.elements);
-        entry.start_by = None;
+        entry.has_begun();
         if entry.wanted {
             self.stats.completed += u64::from(reply.elements);
             out.push(Action::Deliver { task: entry.task.clone(), first, reply });
