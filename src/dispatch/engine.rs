@@ -21,7 +21,7 @@ use super::lookout::Looking;
 use super::starting::Starting;
 use super::stats::Stats;
 use super::terms::{Rules, Terms};
-use super::unit::{Demand, Unit};
+use super::unit::{Demand, Job};
 use crate::backend::{Backend, End, Events, Home, Link, Profile, WorkerId};
 use crate::error::{Death, Error, Result};
 use crate::os::{self, Rooted, background};
@@ -58,7 +58,7 @@ pub(crate) struct Engine {
 }
 
 pub(super) struct State {
-    pub(super) ledger: Ledger<Arc<Unit>>,
+    pub(super) ledger: Ledger<Arc<dyn Job>>,
     pub(super) links: Links,
     pub(super) starts: HashMap<WorkerId, AbortHandle>,
     /// The timer that is set, and when it goes off.
@@ -204,12 +204,13 @@ impl Engine {
     }
 
     /// Queues a unit, and sends it if a worker has room for it.
-    pub(crate) fn submit(&self, unit: Unit, demand: Demand) -> Result<Ticket> {
+    pub(crate) fn submit(&self, job: Arc<dyn Job>, demand: Demand) -> Result<Ticket> {
         os::not_forked()?;
+        let unit = job.unit();
         self.backend.check(unit.task)?;
         self.visit(false);
         let (elements, is_light) = (unit.elements, unit.is_light());
-        let submission = Submission { task: Arc::new(unit), elements, is_light, demand };
+        let submission = Submission { task: job, elements, is_light, demand };
         let terms = demand.terms;
         let unit = self.act(Occasion::default(), |ledger, _, out| {
             if terms.timeout.or(terms.queue_timeout).is_some() {
@@ -243,7 +244,7 @@ impl Engine {
         }
         self.act(Occasion::default(), |ledger, _, out| {
             ledger.notice(Instant::now());
-            ledger.terminate(out, |unit| Error::Cancelled { task: unit.name() });
+            ledger.terminate(out, cancelled);
         });
         self.changed.send_replace(());
     }
@@ -255,7 +256,7 @@ impl Engine {
         }
         self.act(Occasion::default(), |ledger, links, out| {
             ledger.notice(Instant::now());
-            ledger.cancel_pending(links, out, |unit| Error::Cancelled { task: unit.name() })
+            ledger.cancel_pending(links, out, cancelled)
         })
     }
 
@@ -310,7 +311,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn until(&self, mut answer: impl FnMut(&Ledger<Arc<Unit>>) -> Option<Result<()>>) -> Result<()> {
+    async fn until(&self, mut answer: impl FnMut(&Ledger<Arc<dyn Job>>) -> Option<Result<()>>) -> Result<()> {
         os::not_forked()?;
         let mut changed = self.changed.subscribe();
         let mut answered = Rooted::new(Box::pin(async move {
@@ -427,6 +428,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn cancelled(job: &Arc<dyn Job>) -> Error {
+    Error::Cancelled { task: job.unit().label.task() }
 }
 
 impl Events for Engine {

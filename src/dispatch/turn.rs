@@ -8,7 +8,7 @@ use super::effect::{Effects, Occasion};
 use super::engine::{Engine, State};
 use super::ledger::{Action, Ledger, Phase};
 use super::links::Links;
-use super::unit::Unit;
+use super::unit::Job;
 use crate::backend::WorkerId;
 
 /// Holds the lock until it ends.
@@ -16,7 +16,7 @@ use crate::backend::WorkerId;
 pub(super) struct Turn<'e> {
     engine: &'e Engine,
     state: MutexGuard<'e, State>,
-    actions: Vec<Action<Arc<Unit>>>,
+    actions: Vec<Action<Arc<dyn Job>>>,
     effects: Effects,
 }
 
@@ -25,7 +25,7 @@ impl Engine {
     pub(super) fn act<R>(
         &self,
         occasion: Occasion,
-        event: impl FnOnce(&mut Ledger<Arc<Unit>>, &Links, &mut Vec<Action<Arc<Unit>>>) -> R,
+        event: impl FnOnce(&mut Ledger<Arc<dyn Job>>, &Links, &mut Vec<Action<Arc<dyn Job>>>) -> R,
     ) -> R {
         let mut turn = self.turn();
         let result = turn.tell(occasion, event);
@@ -48,7 +48,7 @@ impl Turn<'_> {
     pub(super) fn tell<R>(
         &mut self,
         mut occasion: Occasion,
-        event: impl FnOnce(&mut Ledger<Arc<Unit>>, &Links, &mut Vec<Action<Arc<Unit>>>) -> R,
+        event: impl FnOnce(&mut Ledger<Arc<dyn Job>>, &Links, &mut Vec<Action<Arc<dyn Job>>>) -> R,
     ) -> R {
         let State { ledger, links, .. } = &mut *self.state;
         let result = event(ledger, links, &mut self.actions);

@@ -79,7 +79,8 @@ impl<T: Clone> Ledger<T> {
         if !entry.wanted {
             return Cancelled::TooLate;
         }
-        let (rest, on, kills) = (u64::from(entry.elements - entry.done), entry.on, entry.terms().kill_on_drop);
+        let (rest, on, kills) =
+            (u64::from(entry.elements - entry.done), entry.on, entry.terms().kill_on_drop);
         self.stats.cancelled += rest;
         let Some(worker) = on else {
             self.forget(unit, out);
