@@ -381,6 +381,9 @@ impl Engine {
         if state.ledger.needs_pulse() {
             state.ledger.set_pulse(Instant::now());
         }
+        if state.ledger.needs_look() {
+            state.ledger.set_look(Instant::now());
+        }
         let Some(at) = state.ledger.next_tick() else { return };
         if state.timer.as_ref().is_some_and(|(set, _)| *set <= at) {
             return;

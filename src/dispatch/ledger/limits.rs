@@ -30,7 +30,7 @@ impl<T: Clone> Ledger<T> {
     /// When `tick` has something to do next.
     pub(in crate::dispatch) fn next_tick(&self) -> Option<Instant> {
         let restart = self.restarts.iter().map(|restart| restart.at).min();
-        [restart, self.alarms.next(), self.pulse].into_iter().flatten().min()
+        [restart, self.alarms.next(), self.pulse, self.watch.at()].into_iter().flatten().min()
     }
 
     /// Does what was to be done by now, one thing at a time: true if there is more. What follows from one must have been done before the
@@ -51,7 +51,8 @@ impl<T: Clone> Ledger<T> {
         match self.alarms.pop_due(now) {
             Some(Alarm::Unit(unit)) => self.look_at_unit(unit, boards, out),
             Some(Alarm::Worker(worker)) => self.look_at_worker(worker, boards, out),
-            None => self.take_pulse(now, boards, out),
+            None if self.pulse.is_some_and(|due| due <= now) => self.take_pulse(now, boards, out),
+            None => self.look(now, boards, out),
         }
         self.next_tick().is_some_and(|next| next <= now)
     }

@@ -22,7 +22,8 @@ impl<T: Clone> Ledger<T> {
         out: &mut Vec<Action<T>>,
     ) {
         let Some(mut worker) = self.workers.remove(&id) else { return };
-        self.idle.retain(|idle| *idle != id);
+        self.forget_idle(id);
+        self.at_work.retain(|other| *other != id);
         self.alarms.clear(&mut worker.alarm);
         let mut has_worked = worker.has_worked;
         // From the last to the first, so that those put back stand in their order again.

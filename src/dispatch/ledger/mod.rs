@@ -13,6 +13,7 @@
 
 mod alarms;
 mod assign;
+mod awake;
 mod entry;
 mod limits;
 mod losses;
@@ -152,6 +153,10 @@ struct Worker {
     /// It takes the place of this one as soon as that is done.
     after: Option<WorkerId>,
     killed: Option<Killed>,
+    /// It is one of those that idle.
+    is_idle: bool,
+    /// It does not come on, and gets nothing more until it answers.
+    is_stuck: bool,
     life: pulse::Life,
     alarm: Option<AlarmId>,
 }
@@ -186,6 +191,9 @@ pub(super) struct Ledger<T> {
     workers: BTreeMap<WorkerId, Worker>,
     /// Workers with nothing to do, the one used last at the end: it is used again first.
     idle: Vec<WorkerId>,
+    /// Workers with calls.
+    at_work: Vec<WorkerId>,
+    watch: awake::Watch,
     restarts: Vec<Restart>,
     alarms: Alarms,
     /// When the workers are next asked for a sign of life.
@@ -215,6 +223,8 @@ impl<T: Clone> Ledger<T> {
             stale: 0,
             workers: BTreeMap::new(),
             idle: Vec::new(),
+            at_work: Vec::new(),
+            watch: awake::Watch::default(),
             restarts: Vec::new(),
             alarms: Alarms::default(),
             pulse: None,

@@ -1,6 +1,7 @@
 //! Workers from their start to their end, and what comes from them.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::pulse::Life;
 use super::{Action, Boards, Ledger, Phase, Sent, Stage, Worker};
@@ -93,6 +94,8 @@ impl<T: Clone> Ledger<T> {
             outgrown: false,
             after,
             killed: None,
+            is_idle: false,
+            is_stuck: false,
             life: Life::default(),
             alarm: None,
         };
@@ -134,6 +137,7 @@ impl<T: Clone> Ledger<T> {
             // Its calls were settled when the pool was terminated.
             return Ok(());
         }
+        worker.is_stuck = false;
         let sent = worker.calls.iter_mut().find(|sent| sent.head.call == reply.call);
         let sent =
             sent.ok_or_else(|| format!("it replied to call {}, which it does not have", reply.call))?;
@@ -170,8 +174,14 @@ impl<T: Clone> Ledger<T> {
             self.take_all_back(id, boards);
             self.start_missing(out);
         }
-        self.unit_ns = (self.unit_ns * 7 + reply.elapsed_ns) / 8;
+        self.took(Duration::from_nanos(reply.elapsed_ns));
         self.went_on(id, boards, out);
+    }
+
+    /// A unit has kept its worker for so long.
+    pub(super) fn took(&mut self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(LONGEST_UNIT_NS);
+        self.unit_ns = (self.unit_ns * 7 + ns) / 8;
     }
 
     /// A worker gets nothing more from now on.
@@ -179,7 +189,7 @@ impl<T: Clone> Ledger<T> {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.stage = Stage::Ending;
         self.alarms.clear(&mut worker.alarm);
-        self.idle.retain(|idle| *idle != id);
+        self.forget_idle(id);
         self.open_successor(id, out);
     }
 

@@ -246,6 +246,9 @@ impl World {
                 }
             }
         }
+        if self.ledger.needs_look() {
+            self.ledger.set_look(self.now);
+        }
     }
 
     fn settle(&mut self, unit: Unit, first: u32, elements: u32) {
