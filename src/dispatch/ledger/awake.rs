@@ -1,18 +1,38 @@
 //! Very short calls are left to as many workers as there are cores, though others idle: to wake a process takes longer than such a call does, and none would run
 //! sooner for it.
 //!
-//! A call that is long after all sends no word of it. So while a worker idles and calls are kept from it, the ledger looks every millisecond: a worker that still
-//! has what it had the last time is stuck. It counts no more, gets nothing more until it answers, and what it has not started goes to others.
+//! A call that is long after all sends no word of it. So while a worker idles and calls are kept from it, the ledger looks every few milliseconds: a worker that
+//! still has what it had the last time is stuck. It counts no more, gets nothing more until it answers, and what it has not started goes to others.
 
 use std::time::{Duration, Instant};
 
 use super::{Action, Boards, Ledger, Stage, Worker};
 use crate::backend::WorkerId;
+use crate::os::Start;
 
 /// Units are very short below this. To wake a process takes some 25 to 50 us.
 const SHORT_NS: u64 = 20_000;
-/// Workers are looked at so long after a call was kept from one that idles.
-const LOOK_AFTER: Duration = Duration::from_millis(1);
+/// More than this is not counted for one unit. One that was long only because others had the core makes no difference so, and two or three in a row do.
+const LONG_NS: u64 = 16 * SHORT_NS;
+/// Workers are looked at so long after a call was kept from one that idles. Where a core is shared, each has to wait for some milliseconds now and then.
+const LOOK_AFTER: Duration = Duration::from_millis(5);
+
+/// Moving average of how long units keep their workers.
+#[derive(Debug)]
+pub(super) struct Usual(u64);
+
+impl Default for Usual {
+    /// Nothing is known to be short.
+    fn default() -> Self {
+        Self(LONG_NS)
+    }
+}
+
+impl Usual {
+    pub(super) fn note(&mut self, ns: u64) {
+        self.0 = (self.0 * 31 + ns.min(LONG_NS)) / 32;
+    }
+}
 
 /// Whether calls are kept from workers that idle, and when that is looked at.
 #[derive(Debug, Default)]
@@ -47,7 +67,7 @@ impl<T: Clone> Ledger<T> {
 
     /// True if those that idle are left to it, since it would take longer to wake one than to wait for those at work.
     pub(super) fn lets_idle(&mut self) -> bool {
-        let is_quick = self.unit_ns < SHORT_NS && !self.idle.is_empty();
+        let is_quick = self.usual.0 < SHORT_NS && !self.idle.is_empty();
         let is_awake = |id: &&WorkerId| self.may_get_more(&self.workers[id]);
         let lets = is_quick && self.at_work.iter().filter(is_awake).nth(self.rules.cores - 1).is_some();
         self.watch.is_needed |= lets;
@@ -74,9 +94,12 @@ impl<T: Clone> Ledger<T> {
         self.watch = Watch::default();
         let stuck: Vec<_> = self.at_work.iter().copied().filter(|id| self.stands(*id, look.last)).collect();
         for id in &stuck {
-            self.took(LOOK_AFTER);
             let worker = self.workers.get_mut(id).expect("it was just looked at");
             worker.is_stuck = true;
+            let first = worker.calls.front().map(|sent| boards.progress(*id, sent.head));
+            if first.is_some_and(|first| first != Start::NotStarted) {
+                self.usual.note(LONG_NS);
+            }
             self.take_all_back(*id, boards);
         }
         for id in stuck {

@@ -203,6 +203,7 @@ pub(super) struct Ledger<T> {
     next: u64,
     /// Moving average of how long a unit keeps its worker.
     unit_ns: u64,
+    usual: awake::Usual,
     stats: Stats,
 }
 
@@ -231,6 +232,7 @@ impl<T: Clone> Ledger<T> {
             causes: Vec::new(),
             next: 1,
             unit_ns: ASSUMED_UNIT_NS,
+            usual: awake::Usual::default(),
             stats: Stats::default(),
         }
     }

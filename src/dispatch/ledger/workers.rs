@@ -1,7 +1,6 @@
 //! Workers from their start to their end, and what comes from them.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use super::pulse::Life;
 use super::{Action, Boards, Ledger, Phase, Sent, Stage, Worker};
@@ -174,14 +173,9 @@ impl<T: Clone> Ledger<T> {
             self.take_all_back(id, boards);
             self.start_missing(out);
         }
-        self.took(Duration::from_nanos(reply.elapsed_ns));
+        self.unit_ns = (self.unit_ns * 7 + reply.elapsed_ns) / 8;
+        self.usual.note(reply.elapsed_ns);
         self.went_on(id, boards, out);
-    }
-
-    /// A unit has kept its worker for so long.
-    pub(super) fn took(&mut self, time: Duration) {
-        let ns = u64::try_from(time.as_nanos()).unwrap_or(LONGEST_UNIT_NS);
-        self.unit_ns = (self.unit_ns * 7 + ns) / 8;
     }
 
     /// A worker gets nothing more from now on.
