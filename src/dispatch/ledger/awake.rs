@@ -92,6 +92,9 @@ impl<T: Clone> Ledger<T> {
     pub(super) fn look(&mut self, now: Instant, boards: &impl Boards, out: &mut Vec<Action<T>>) {
         let Some(look) = self.watch.next.filter(|look| look.at <= now) else { return };
         self.watch = Watch::default();
+        if self.idle.is_empty() {
+            return;
+        }
         let stuck: Vec<_> = self.at_work.iter().copied().filter(|id| self.stands(*id, look.last)).collect();
         for id in &stuck {
             let worker = self.workers.get_mut(id).expect("it was just looked at");
