@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use tokio::task::AbortHandle;
 
-use super::unit::{Piece, Unit};
+use super::unit::{Job, Piece, Pieces};
 use crate::backend::Link;
 use crate::error::{Death, Error};
 use crate::wire::Parcel;
@@ -20,15 +20,15 @@ pub(super) struct Effects {
 
 /// What is done once the lock is free.
 pub(super) enum Effect {
-    Accept(Arc<Unit>, Piece),
+    Accept(Arc<dyn Job>, Piece),
     Fail {
-        unit: Arc<Unit>,
+        job: Arc<dyn Job>,
         error: Error,
         first: u32,
         elements: u32,
     },
-    /// Only dropped, outside of the lock: what the caller left in it may use the pool when it is dropped.
-    Forget(Arc<Unit>),
+    /// Only unloaded and dropped, outside of the lock: what the caller left in it may use the pool when it is dropped.
+    Forget(Arc<dyn Job>),
     Stop(Arc<dyn Link>),
     Ping(Arc<dyn Link>),
     Interrupt(Arc<dyn Link>),
@@ -67,9 +67,9 @@ impl Effects {
 impl Effect {
     fn perform(self, waiting: &mut Vec<Waker>) {
         match self {
-            Self::Accept(unit, piece) => unit.sink.accept(piece, waiting),
-            Self::Fail { unit, error, first, elements } => unit.fail(error, first, elements, waiting),
-            Self::Forget(unit) => drop(unit),
+            Self::Accept(job, piece) => job.accept(piece, waiting),
+            Self::Fail { job, error, first, elements } => fail(job, error, first, elements, waiting),
+            Self::Forget(job) => job.unit().unload(),
             Self::Stop(link) => link.stop(),
             Self::Ping(link) => link.ping(),
             Self::Interrupt(link) => link.interrupt(),
@@ -78,4 +78,12 @@ impl Effect {
             Self::Abort(start) => start.abort(),
         }
     }
+}
+
+/// Tells the caller that some elements failed. With its last element a unit is settled.
+fn fail(job: Arc<dyn Job>, error: Error, first: u32, elements: u32, waiting: &mut Vec<Waker>) {
+    if first + elements == job.unit().elements {
+        job.unit().unload();
+    }
+    job.accept(Piece { results: Pieces::Failed(error), first, elements, elapsed_ns: 0 }, waiting);
 }

@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::effect::Occasion;
-use super::lanes::LaneId;
 use super::ledger::{Action, Ledger, Phase, Submission, UnitId};
 use super::limits::Limits;
 use super::links::Links;
@@ -22,7 +21,7 @@ use super::lookout::Looking;
 use super::starting::Starting;
 use super::stats::Stats;
 use super::terms::{Rules, Terms};
-use super::unit::Unit;
+use super::unit::{Demand, Job};
 use crate::backend::{Backend, End, Events, Home, Link, Profile, WorkerId};
 use crate::error::{Death, Error, Result};
 use crate::os::{self, Rooted, background};
@@ -59,11 +58,11 @@ pub(crate) struct Engine {
 }
 
 pub(super) struct State {
-    pub(super) ledger: Ledger<Arc<Unit>>,
+    pub(super) ledger: Ledger<Arc<dyn Job>>,
     pub(super) links: Links,
     pub(super) starts: HashMap<WorkerId, AbortHandle>,
     /// Room for what an event comes to, empty between two of them.
-    pub(super) actions: Vec<Action<Arc<Unit>>>,
+    pub(super) actions: Vec<Action<Arc<dyn Job>>>,
     /// The timer that is set, and when it goes off.
     timer: Option<(Instant, AbortHandle)>,
 }
@@ -208,13 +207,14 @@ impl Engine {
     }
 
     /// Queues a unit, and sends it if a worker has room for it.
-    pub(crate) fn submit(&self, unit: Unit, lane: LaneId, is_held: bool) -> Result<Ticket> {
+    pub(crate) fn submit(&self, job: Arc<dyn Job>, demand: Demand) -> Result<Ticket> {
         os::not_forked()?;
+        let unit = job.unit();
         self.backend.check(unit.task)?;
         self.visit(false);
-        let (elements, bytes, terms, start_by) = (unit.elements, unit.weight(), unit.terms, unit.start_by);
-        let task = Arc::new(unit);
-        let submission = Submission { task, lane, elements, bytes, terms, start_by, is_held };
+        let (elements, is_light) = (unit.elements, unit.is_light());
+        let submission = Submission { task: job, elements, is_light, demand };
+        let terms = demand.terms;
         let unit = self.act(Occasion::default(), |ledger, _, out| {
             if terms.timeout.or(terms.queue_timeout).is_some() {
                 ledger.notice(Instant::now());
@@ -247,7 +247,7 @@ impl Engine {
         }
         self.act(Occasion::default(), |ledger, _, out| {
             ledger.notice(Instant::now());
-            ledger.terminate(out, |unit| Error::Cancelled { task: unit.name() });
+            ledger.terminate(out, cancelled);
         });
         self.changed.send_replace(());
     }
@@ -259,7 +259,7 @@ impl Engine {
         }
         self.act(Occasion::default(), |ledger, links, out| {
             ledger.notice(Instant::now());
-            ledger.cancel_pending(links, out, |unit| Error::Cancelled { task: unit.name() })
+            ledger.cancel_pending(links, out, cancelled)
         })
     }
 
@@ -314,7 +314,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn until(&self, mut answer: impl FnMut(&Ledger<Arc<Unit>>) -> Option<Result<()>>) -> Result<()> {
+    async fn until(&self, mut answer: impl FnMut(&Ledger<Arc<dyn Job>>) -> Option<Result<()>>) -> Result<()> {
         os::not_forked()?;
         let mut changed = self.changed.subscribe();
         let mut answered = Rooted::new(Box::pin(async move {
@@ -384,6 +384,9 @@ impl Engine {
         if state.ledger.needs_pulse() {
             state.ledger.set_pulse(Instant::now());
         }
+        if state.ledger.needs_look() {
+            state.ledger.set_look(Instant::now());
+        }
         let Some(at) = state.ledger.next_tick() else { return };
         if state.timer.as_ref().is_some_and(|(set, _)| *set <= at) {
             return;
@@ -431,6 +434,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn cancelled(job: &Arc<dyn Job>) -> Error {
+    Error::Cancelled { task: job.unit().label.task() }
 }
 
 impl Events for Engine {

@@ -36,9 +36,10 @@ pub(crate) struct Looking {
 #[derive(Default)]
 pub(crate) struct Lookout {
     began: Option<Instant>,
-    /// Where he looks, while he does.
-    link: Option<Arc<dyn Link>>,
 }
+
+/// Where he looks, while he does.
+struct Watched(Arc<dyn Link>);
 
 impl Looking {
     pub(super) fn new(limit: Duration) -> Self {
@@ -80,44 +81,33 @@ impl Lookout {
             return;
         }
         let began = *self.began.insert(Instant::now());
-        if looking.is_worth_it() {
-            self.link = link().filter(|_| enter());
-        }
-        while let Some(link) = &self.link {
+        let worthy = if looking.is_worth_it() { link() } else { None };
+        let Some(watched) = worthy.filter(|_| enter()).map(Watched) else { return };
+        while began.elapsed() <= looking.limit {
             for _ in 0..LOOKS {
-                link.look();
+                watched.0.look();
                 if came() {
-                    return self.stop();
+                    return;
                 }
                 spin_loop();
             }
             yield_now();
-            if began.elapsed() > looking.limit {
-                looking.was_in_vain();
-                self.stop();
-            }
         }
+        looking.was_in_vain();
     }
 
     /// The result is there, however it came.
-    pub(crate) fn came(&mut self, looking: &Looking) {
-        self.stop();
+    pub(crate) fn came(&self, looking: &Looking) {
         if self.began.is_some_and(|began| began.elapsed() < looking.limit) {
             looking.was_quick();
         }
     }
-
-    fn stop(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.look_away();
-            LOOKING.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }
 
-impl Drop for Lookout {
+impl Drop for Watched {
     fn drop(&mut self) {
-        self.stop();
+        self.0.look_away();
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -23,4 +23,4 @@ pub(crate) use ledger::run_ledger;
 pub(crate) use limits::{Limits, Permit};
 pub(crate) use lookout::Lookout;
 pub(crate) use terms::{Rules, Terms};
-pub(crate) use unit::{Piece, Pieces, Sink, Unit};
+pub(crate) use unit::{Demand, Job, Piece, Pieces, Unit};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::effect::{Effect, Effects, Occasion};
 use super::engine::{Engine, State};
 use super::ledger::Action;
-use super::unit::{Piece, Pieces, Unit};
+use super::unit::{Job, Piece, Pieces, Unit};
 use crate::backend::{Call, WorkerId};
 use crate::error::{Death, Error, Exit};
 use crate::wire::Reply;
@@ -15,38 +15,39 @@ impl Engine {
     pub(super) fn prepare(
         &self,
         state: &mut State,
-        action: Action<Arc<Unit>>,
+        action: Action<Arc<dyn Job>>,
         occasion: &mut Occasion,
         effects: &mut Effects,
     ) {
         let effect = match action {
             Action::Start { worker, index } => return self.start_worker(state, worker, index),
-            Action::Send { worker, head, task: unit, done, watched } => {
+            Action::Send { worker, head, task: job, done, watched } => {
                 let Some(link) = state.link(worker) else { return };
                 link.enter(head.slot, head.call);
+                let unit = job.unit();
                 unit.leave_queue();
                 let parcel = unit.parcel_of(done, head.elements);
                 // Here, so that calls come to their worker in the order in which the ledger has sent them.
                 link.send(Call { head, task: unit.task, parcel, watched });
                 return effects.flush(link);
             }
-            Action::Deliver { task: unit, first, reply } => {
+            Action::Deliver { task: job, first, reply } => {
                 let Reply { elements, elapsed_ns, .. } = reply;
                 // What has come is of one unit.
                 let results = Pieces::Records(std::mem::take(&mut occasion.parcel));
-                Some(Effect::Accept(unit, Piece { results, first, elements, elapsed_ns }))
+                Some(Effect::Accept(job, Piece { results, first, elements, elapsed_ns }))
             }
-            Action::Died { worker, task: unit, first, elements, attempts } => {
-                let error = died(state, worker, &unit, attempts, occasion);
-                Some(Effect::Fail { unit, error, first, elements })
+            Action::Died { worker, task: job, first, elements, attempts } => {
+                let error = died(state, worker, job.unit(), attempts, occasion);
+                Some(Effect::Fail { job, error, first, elements })
             }
-            Action::TimedOut { task: unit, first, elements, limit } => {
-                Some(Effect::Fail { error: unit.timed_out(limit), unit, first, elements })
+            Action::TimedOut { task: job, first, elements, limit, after } => {
+                Some(Effect::Fail { error: job.unit().timed_out(limit, after), job, first, elements })
             }
-            Action::Fail { task: unit, first, elements, error } => {
-                Some(Effect::Fail { unit, error, first, elements })
+            Action::Fail { task: job, first, elements, error } => {
+                Some(Effect::Fail { job, error, first, elements })
             }
-            Action::Forget { task: unit } => Some(Effect::Forget(unit)),
+            Action::Forget { task: job } => Some(Effect::Forget(job)),
             Action::Kill { worker } if state.starts.contains_key(&worker) => {
                 state.starts.get(&worker).cloned().map(Effect::Abort)
             }
@@ -65,5 +66,5 @@ impl Engine {
 fn died(state: &State, worker: WorkerId, unit: &Unit, attempts: u32, occasion: &Occasion) -> Error {
     let pid = || state.link(worker).map_or(0, |link| link.id());
     let death = occasion.end.clone().unwrap_or_else(|| Death::new(pid(), Exit::Unknown));
-    Error::WorkerDied(Death { task: Some(unit.name()), attempts, ..death })
+    Error::WorkerDied(Death { task: Some(unit.label.task()), attempts, ..death })
 }

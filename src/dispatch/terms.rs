@@ -35,6 +35,8 @@ pub(crate) struct Rules {
     pub(crate) grace: Duration,
     /// A worker that has work and gives no sign of life for so long is killed.
     pub(crate) heartbeat: Option<Duration>,
+    /// How many workers can run at the same moment, at least 1.
+    pub(crate) cores: usize,
 }
 
 impl Default for Rules {
@@ -45,6 +47,7 @@ impl Default for Rules {
             idle_timeout: None,
             grace: Duration::from_millis(50),
             heartbeat: Some(Duration::from_secs(10)),
+            cores: usize::MAX,
         }
     }
 }

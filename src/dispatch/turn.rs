@@ -8,7 +8,7 @@ use super::effect::{Effects, Occasion};
 use super::engine::{Engine, State};
 use super::ledger::{Action, Ledger, Phase};
 use super::links::Links;
-use super::unit::Unit;
+use super::unit::Job;
 use crate::backend::WorkerId;
 
 /// Holds the lock until it ends.
@@ -24,7 +24,7 @@ impl Engine {
     pub(super) fn act<R>(
         &self,
         occasion: Occasion,
-        event: impl FnOnce(&mut Ledger<Arc<Unit>>, &Links, &mut Vec<Action<Arc<Unit>>>) -> R,
+        event: impl FnOnce(&mut Ledger<Arc<dyn Job>>, &Links, &mut Vec<Action<Arc<dyn Job>>>) -> R,
     ) -> R {
         let mut turn = self.turn();
         let result = turn.tell(occasion, event);
@@ -47,7 +47,7 @@ impl Turn<'_> {
     pub(super) fn tell<R>(
         &mut self,
         mut occasion: Occasion,
-        event: impl FnOnce(&mut Ledger<Arc<Unit>>, &Links, &mut Vec<Action<Arc<Unit>>>) -> R,
+        event: impl FnOnce(&mut Ledger<Arc<dyn Job>>, &Links, &mut Vec<Action<Arc<dyn Job>>>) -> R,
     ) -> R {
         let State { ledger, links, actions, .. } = &mut *self.state;
         let mut actions = std::mem::take(actions);

@@ -1,31 +1,55 @@
 //! What is dispatched: a call, or a chunk of a map's elements, with the place its results go to.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::lanes::LaneId;
 use super::limits::Permit;
 use super::terms::Terms;
 use crate::error::{Error, Limit};
-use crate::task::{Task, task_name};
+use crate::task::{Label, Task};
 use crate::wire::{Parcel, Records};
+
+/// Only units up to this size are sent ahead: a larger one would fill the pipe of a busy worker.
+const AHEAD_BYTES: usize = 64 * 1024;
+
+/// A unit and the place its results go to, in one piece of memory. Called from any thread; must neither block nor run the caller's code.
+pub(crate) trait Job: Send + Sync {
+    fn unit(&self) -> &Unit;
+
+    /// Takes results in. Whoever waits for them is to be woken once all that have come together are taken in: else he would come for each by itself.
+    fn accept(self: Arc<Self>, piece: Piece, waiting: &mut Vec<Waker>);
+}
 
 /// One call or chunk, as it waits and travels.
 pub(crate) struct Unit {
     pub(crate) task: Task,
-    /// The task's number, which its errors name.
-    pub(crate) id: u64,
-    /// The arguments, one record an element. Their handles are kept until it is settled, since it may have to be sent again.
-    pub(crate) parcel: Parcel,
+    pub(crate) label: Label,
     pub(crate) elements: u32,
+    load: Mutex<Load>,
+}
+
+/// What a unit has only until it is settled.
+#[derive(Default)]
+struct Load {
+    /// The arguments, one record an element. Their handles are kept, since it may have to be sent again.
+    parcel: Parcel,
+    /// Its place in a limited queue, given back when it is sent.
+    permit: Option<Box<Permit>>,
+}
+
+/// What its caller asks of a unit, beside its results.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand {
+    pub(crate) lane: LaneId,
     pub(crate) terms: Terms,
     /// It fails if it has not started by then.
     pub(crate) start_by: Option<Instant>,
-    pub(crate) sink: Arc<dyn Sink>,
-    /// Its place in a limited queue, given back when it is sent.
-    pub(crate) permit: Mutex<Option<Permit>>,
+    /// Its input holds the pool open.
+    pub(crate) is_held: bool,
 }
 
 /// Results of a unit. Pieces may overtake each other; each element is in exactly one.
@@ -48,59 +72,61 @@ pub(crate) enum Pieces {
     Failed(Error),
 }
 
-/// Where results go. Called from any thread; must neither block nor run the caller's code.
-pub(crate) trait Sink: Send + Sync {
-    /// Takes results in. Whoever waits for them is to be woken once all that have come together are taken in: else he would come for each by itself.
-    fn accept(&self, piece: Piece, waiting: &mut Vec<Waker>);
-}
-
 impl Unit {
-    /// The name that errors call the task by.
-    pub(crate) fn name(&self) -> String {
-        task_name(self.task.name(), self.id)
+    /// A unit without its load, as it is before it is submitted.
+    pub(crate) fn new(task: Task, label: Label, elements: u32) -> Self {
+        Self { task, label, elements, load: Mutex::default() }
     }
 
-    /// How much it weighs where calls are sent ahead. One with handles is too heavy for that, as descriptors under way are few.
-    pub(super) fn weight(&self) -> usize {
-        if self.parcel.luggage.is_empty() { self.parcel.size() } else { usize::MAX }
+    fn lock(&self) -> MutexGuard<'_, Load> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What so many elements behind the first `done` travel with.
-    pub(crate) fn parcel_of(&self, done: u32, elements: u32) -> Parcel {
-        if done == 0 && elements == self.elements {
-            return self.parcel.clone();
-        }
-        let luggage = self.parcel.luggage.share(done, elements);
-        let freight = self.parcel.freight.share(done, elements);
-        Parcel { records: self.records_of(done, elements), luggage, freight }
+    pub(crate) fn load(&self, parcel: Parcel, permit: Option<Permit>) {
+        *self.lock() = Load { parcel, permit: permit.map(Box::new) };
     }
 
-    fn records_of(&self, done: u32, elements: u32) -> Bytes {
-        let mut records = Records::new(&self.parcel.records);
-        let skipped = records.by_ref().take(done as usize).count();
-        debug_assert_eq!(skipped, done as usize, "a unit has as many records as elements");
-        let from_there = records.rest();
-        let taken = records.by_ref().take(elements as usize).count();
-        debug_assert_eq!(taken, elements as usize, "a unit has as many records as elements");
-        self.parcel.records.slice_ref(&from_there[..from_there.len() - records.rest().len()])
-    }
-
-    /// The error of elements that did not start or end in time.
-    pub(crate) fn timed_out(&self, limit: Limit) -> Error {
-        let after = match limit {
-            Limit::Queue => self.terms.queue_timeout,
-            Limit::Run | Limit::Wait => self.terms.timeout,
-        };
-        Error::TimedOut { task: self.name(), limit, after: after.unwrap_or_default() }
+    /// It is settled, and needs its arguments no more. Whoever waits for its results may do so for long.
+    pub(crate) fn unload(&self) {
+        let load = std::mem::take(&mut *self.lock());
+        drop(load);
     }
 
     /// Gives its place in a limited queue back.
     pub(crate) fn leave_queue(&self) {
-        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let permit = self.lock().permit.take();
+        drop(permit);
     }
 
-    /// Tells the caller that `elements` of it failed.
-    pub(crate) fn fail(&self, error: Error, first: u32, elements: u32, waiting: &mut Vec<Waker>) {
-        self.sink.accept(Piece { results: Pieces::Failed(error), first, elements, elapsed_ns: 0 }, waiting);
+    /// It may be sent to a worker that is busy. One with handles may not, as descriptors under way are few.
+    pub(super) fn is_light(&self) -> bool {
+        let parcel = &self.lock().parcel;
+        parcel.luggage.is_empty() && parcel.size() <= AHEAD_BYTES
     }
+
+    /// What so many elements behind the first `done` travel with.
+    pub(crate) fn parcel_of(&self, done: u32, elements: u32) -> Parcel {
+        let parcel = &self.lock().parcel;
+        if done == 0 && elements == self.elements {
+            return parcel.clone();
+        }
+        let luggage = parcel.luggage.share(done, elements);
+        let freight = parcel.freight.share(done, elements);
+        Parcel { records: records_of(&parcel.records, done, elements), luggage, freight }
+    }
+
+    /// The error of elements that did not start or end in time.
+    pub(crate) fn timed_out(&self, limit: Limit, after: Duration) -> Error {
+        Error::TimedOut { task: self.label.task(), limit, after }
+    }
+}
+
+fn records_of(all: &Bytes, done: u32, elements: u32) -> Bytes {
+    let mut records = Records::new(all);
+    let skipped = records.by_ref().take(done as usize).count();
+    debug_assert_eq!(skipped, done as usize, "a unit has as many records as elements");
+    let from_there = records.rest();
+    let taken = records.by_ref().take(elements as usize).count();
+    debug_assert_eq!(taken, elements as usize, "a unit has as many records as elements");
+    all.slice_ref(&from_there[..from_there.len() - records.rest().len()])
 }

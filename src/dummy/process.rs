@@ -116,7 +116,7 @@ impl ProcessBuilder {
         os::notice_forks().map_err(|cause| Error::start("notice forks", cause))?;
         let place = Place::next();
         let (task, number) = (Task::of(f), place.number);
-        let label = Label { name: task.name(), id: number, max: DEFAULT_MAX, timeout: None };
+        let label = Label { name: task.namer(), id: number, max: DEFAULT_MAX, timeout: None };
         let parcel = label.encode(&args, None)?;
         let name = self.name.unwrap_or_else(|| format!("Process-{}", place.path));
         let daemon = self.daemon.unwrap_or(place.daemon);

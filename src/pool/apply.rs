@@ -3,17 +3,17 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::cell::{ArcCell, Cell};
+use super::cell::Cell;
 use super::handle::TaskHandle;
 use super::wishes::{Wishes, wishes};
-use crate::dispatch::{Engine, LaneId, Permit, Unit};
+use crate::dispatch::{Demand, Engine, LaneId, Permit, Unit};
 use crate::error::{Error, Limit, Result};
 use crate::os::{self, Rooted, background, callers_runtime};
 use crate::task::{Arguments, Label, Payload, Task, TaskFn};
@@ -57,7 +57,7 @@ enum Stage<R: Payload> {
     Waiting(Request<R>, Rooted<BoxFuture<'static, Result<Permit>>>),
     Started(TaskHandle<R>),
     /// Fails without having been started.
-    Refused(Label, Error),
+    Refused(Unit, Error),
     /// While moving from one stage to the next.
     Moving,
 }
@@ -82,10 +82,14 @@ impl<R: Payload> Request<R> {
     {
         let task = Task::of(f);
         let wishes = Wishes::new(engine.terms());
-        let (name, id, max) = (task.name(), engine.fresh_id(), engine.max_frame());
+        let (name, id, max) = (task.namer(), engine.fresh_id(), engine.max_frame());
         let label = Label { name, id, max, timeout: wishes.terms.timeout };
         let parcel = label.encode(args, engine.store());
         Self { task, parcel, permit: None, label, wishes, start_by: None, value: PhantomData }
+    }
+
+    fn unit(&self) -> Unit {
+        Unit::new(self.task, self.label.clone(), 1)
     }
 
     /// How many bytes its arguments take.
@@ -103,12 +107,11 @@ impl<R: Payload> Request<R> {
         if !cell.begin_submission() {
             return;
         }
-        let Self { task, parcel, permit, label, wishes, start_by, .. } = self;
+        let Self { parcel, permit, wishes, start_by, .. } = self;
         let submitted = wishes.check().and(parcel).and_then(|parcel| {
-            let sink = Arc::new(ArcCell(Arc::clone(cell)));
-            let (id, terms, permit) = (label.id, wishes.terms, Mutex::new(permit));
-            let unit = Unit { task, id, parcel, elements: 1, terms, start_by, sink, permit };
-            engine.submit(unit, LaneId::CALLS, false)
+            cell.load(parcel, permit);
+            let demand = Demand { lane: LaneId::CALLS, terms: wishes.terms, start_by, is_held: false };
+            engine.submit(Arc::<Cell<R>>::clone(cell), demand)
         });
         match submitted {
             Ok(ticket) => cell.submitted(ticket),
@@ -120,7 +123,7 @@ impl<R: Payload> Request<R> {
     pub(super) fn start(mut self, engine: &Arc<Engine>) -> TaskHandle<R> {
         self.label.timeout = self.wishes.terms.timeout;
         self.begin_to_wait();
-        let cell = Cell::new(self.label.clone());
+        let cell = Cell::new(self.unit());
         let handle = TaskHandle::new(Arc::clone(&cell), Arc::clone(engine));
         if let Err(error) = os::not_forked() {
             cell.settle(Err(error));
@@ -210,16 +213,17 @@ impl<R: Payload> Apply<R> {
 
     /// Sets an option, unless it is too late for that.
     fn change(mut self, option: &'static str, change: impl FnOnce(&mut Wishes)) -> Self {
-        let label = match &mut self.stage {
+        let unit = match &mut self.stage {
             Stage::Prepared(request) => {
                 change(&mut request.wishes);
                 return self;
             }
-            Stage::Waiting(Request { label, .. }, _) | Stage::Refused(label, _) => label.clone(),
-            Stage::Started(handle) => handle.label().clone(),
+            Stage::Waiting(request, _) => request.unit(),
+            Stage::Refused(unit, _) => Unit::new(unit.task, unit.label.clone(), 1),
+            Stage::Started(handle) => handle.unit(),
             Stage::Moving => unreachable!("no stage is left in between"),
         };
-        self.stage = Stage::Refused(label, Error::option(option, "it is set after the first poll"));
+        self.stage = Stage::Refused(unit, Error::option(option, "it is set after the first poll"));
         self
     }
 
@@ -239,7 +243,7 @@ impl<R: Payload> Apply<R> {
         match self.stage {
             Stage::Prepared(request) | Stage::Waiting(request, _) => request.start(&self.engine),
             Stage::Started(handle) => handle.detach_on_drop(),
-            Stage::Refused(label, error) => TaskHandle::failed(label, error, self.engine),
+            Stage::Refused(unit, error) => TaskHandle::failed(unit, error, self.engine),
             Stage::Moving => unreachable!("no stage is left in between"),
         }
     }
@@ -270,7 +274,7 @@ impl<R: Payload> Future for Apply<R> {
                     Poll::Ready(Ok(permit)) => {
                         self.stage = Stage::Prepared(Request { permit: Some(permit), ..request });
                     }
-                    Poll::Ready(Err(error)) => self.stage = Stage::Refused(request.label, error),
+                    Poll::Ready(Err(error)) => self.stage = Stage::Refused(request.unit(), error),
                     Poll::Pending => {
                         self.stage = Stage::Waiting(request, place);
                         return Poll::Pending;

@@ -301,6 +301,7 @@ impl<K: Kind> Builder<K> {
         Rules {
             heartbeat: rules.heartbeat.filter(|_| !K::ARE_THREADS),
             min_workers: rules.min_workers.or(rules.idle_timeout.map(|_| 0)),
+            cores: os::cores(),
             ..rules
         }
     }

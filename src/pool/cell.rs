@@ -10,36 +10,42 @@ use tokio::runtime::Handle;
 use super::lock::{Mutex, MutexGuard, run_callback};
 use super::outcome::single;
 use crate::backend::Link;
-use crate::dispatch::{Piece, Sink, Ticket};
+use crate::dispatch::{Job, Permit, Piece, Pieces, Ticket, Unit};
 use crate::error::{Error, Panic, Result};
 use crate::task::{Label, Payload, panic_text};
+use crate::wire::Parcel;
 
-/// Where the result of a call arrives, decodes and waits to be taken.
+/// A call, and where its result arrives, decodes and waits to be taken. There may be a million of them, so what comes late, and what few have, lies elsewhere.
 pub(super) struct Cell<R> {
+    unit: Unit,
     state: Mutex<State<R>>,
-    label: Label,
 }
 
 struct State<R> {
     stage: Stage<R>,
+    /// Who waits.
+    waker: Option<Waker>,
+    extras: Option<Box<Extras<R>>>,
+}
+
+/// What few calls have.
+struct Extras<R> {
+    /// Who waits too.
     wakers: Vec<Waker>,
     callbacks: Vec<Callback<R>>,
     /// What callbacks find as their runtime.
     runtime: Option<Handle>,
-    source: Source,
-    /// It is being submitted on some thread, which will note where it went.
-    submitting: bool,
 }
 
 enum Stage<R> {
-    Pending,
+    Pending(Source),
     /// It is being cancelled, and nothing else can come of it.
     Stopping,
     /// It has come, and is decoded by whoever wants it.
-    Arrived(Piece),
+    Arrived(Box<Pieces>),
     /// Callbacks have it.
     Shown,
-    Ready(Result<R>),
+    Ready(Box<Result<R>>),
     Taken,
 }
 
@@ -52,24 +58,29 @@ pub(super) trait Stop: Send + Sync {
 
 /// What to stop when the call is cancelled.
 enum Source {
-    /// It was not submitted yet, or failed before it was.
+    /// It was not submitted yet.
     Nowhere,
+    /// It is being submitted on some thread, which will note where it went.
+    Submitting,
     Unit(Ticket),
     /// A task of a runtime that drives the call, and what it drives.
     Driver(AbortHandle, Option<Arc<dyn Stop>>),
 }
 
 impl<R: Payload> Cell<R> {
-    pub(super) fn new(label: Label) -> Arc<Self> {
-        let state = State {
-            stage: Stage::Pending,
-            wakers: Vec::new(),
-            callbacks: Vec::new(),
-            runtime: None,
-            source: Source::Nowhere,
-            submitting: false,
-        };
-        Arc::new(Self { state: Mutex::new(state), label })
+    pub(super) fn new(unit: Unit) -> Arc<Self> {
+        let state = State { stage: Stage::Pending(Source::Nowhere), waker: None, extras: None };
+        Arc::new(Self { unit, state: Mutex::new(state) })
+    }
+
+    /// Takes in what it is submitted with.
+    pub(super) fn load(&self, parcel: Parcel, permit: Option<Permit>) {
+        self.unit.load(parcel, permit);
+    }
+
+    /// The same call once more, without its arguments.
+    pub(super) fn blank(&self) -> Unit {
+        Unit::new(self.unit.task, self.unit.label.clone(), self.unit.elements)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<R>> {
@@ -79,8 +90,8 @@ impl<R: Payload> Cell<R> {
     /// Notes what to stop. A call that was cancelled in the meantime is stopped at once.
     fn comes_from(&self, source: Source) {
         let mut state = self.lock();
-        if matches!(state.stage, Stage::Pending) {
-            state.source = source;
+        if let Stage::Pending(unknown) = &mut state.stage {
+            *unknown = source;
         } else {
             drop(state);
             source.stop();
@@ -90,8 +101,12 @@ impl<R: Payload> Cell<R> {
     /// Comes before the call is submitted; false if it was cancelled, and must not be.
     pub(super) fn begin_submission(&self) -> bool {
         let mut state = self.lock();
-        state.submitting = matches!(state.stage, Stage::Pending);
-        state.submitting
+        let Stage::Pending(source) = &mut state.stage else { return false };
+        let before = std::mem::replace(source, Source::Submitting);
+        drop(state);
+        // The task that has waited for a place in the queue, if there is one: it is what submits the call now.
+        drop(before);
+        true
     }
 
     /// The call was submitted. If it was cancelled meanwhile, it is stopped, and only then told as cancelled.
@@ -101,9 +116,8 @@ impl<R: Payload> Cell<R> {
 
     fn end_submission(self: &Arc<Self>, source: Source) {
         let mut state = self.lock();
-        state.submitting = false;
-        match state.stage {
-            Stage::Pending => state.source = source,
+        match &mut state.stage {
+            Stage::Pending(submitting) => *submitting = source,
             Stage::Stopping => {
                 drop(state);
                 source.stop();
@@ -119,10 +133,8 @@ impl<R: Payload> Cell<R> {
 
     /// The call could not be submitted.
     pub(super) fn refused(self: &Arc<Self>, error: Error) {
-        let mut state = self.lock();
-        state.submitting = false;
-        let is_cancelled = matches!(state.stage, Stage::Stopping);
-        drop(state);
+        self.unit.unload();
+        let is_cancelled = matches!(self.lock().stage, Stage::Stopping);
         if is_cancelled {
             self.tell_cancelled();
         } else {
@@ -142,7 +154,7 @@ impl<R: Payload> Cell<R> {
     /// Settles the call, unless it is settled already.
     pub(super) fn settle(self: &Arc<Self>, result: Result<R>) -> bool {
         let mut waiting = Vec::new();
-        let settled = self.settle_as(Stage::Ready(result), &mut waiting).is_some();
+        let settled = self.settle_as(Stage::Ready(Box::new(result)), &mut waiting).is_some();
         waiting.into_iter().for_each(Waker::wake);
         settled
     }
@@ -151,10 +163,8 @@ impl<R: Payload> Cell<R> {
     /// engine, and must not be dropped under the lock. Whoever waits is to be woken then.
     fn settle_as(self: &Arc<Self>, stage: Stage<R>, waiting: &mut Vec<Waker>) -> Option<Source> {
         let mut state = self.lock();
-        if !matches!(state.stage, Stage::Pending) {
-            return None;
-        }
-        let source = std::mem::replace(&mut state.source, Source::Nowhere);
+        let Stage::Pending(source) = &mut state.stage else { return None };
+        let source = std::mem::replace(source, Source::Nowhere);
         self.tell(state, stage, waiting);
         Some(source)
     }
@@ -167,18 +177,18 @@ impl<R: Payload> Cell<R> {
         waiting: &mut Vec<Waker>,
     ) {
         state.stage = stage;
-        if state.callbacks.is_empty() {
-            waiting.append(&mut state.wakers);
-        } else {
+        if state.has_callbacks() {
             drop(state);
             self.show();
+        } else {
+            state.take_wakers(waiting);
         }
     }
 
     /// Has the callbacks run, on their own thread, in the context of the runtime they were attached in.
     fn show(self: &Arc<Self>) {
         let cell = Arc::clone(self);
-        let runtime = self.lock().runtime.clone();
+        let runtime = self.lock().extras.as_ref().and_then(|extras| extras.runtime.clone());
         let shown = run_callback(move || {
             let _inside = runtime.as_ref().map(Handle::enter);
             cell.run_callbacks();
@@ -192,24 +202,25 @@ impl<R: Payload> Cell<R> {
     fn run_callbacks(&self) {
         while let Some((stage, callbacks)) = self.take_shown() {
             let result = match stage {
-                Stage::Arrived(piece) => single(&self.label, piece),
-                Stage::Ready(result) => result,
-                Stage::Pending | Stage::Stopping | Stage::Shown | Stage::Taken => return,
+                Stage::Arrived(results) => single(self.label(), *results),
+                Stage::Ready(result) => *result,
+                Stage::Pending(_) | Stage::Stopping | Stage::Shown | Stage::Taken => return,
             };
             let result = self.call_back(callbacks, result);
-            self.lock().stage = Stage::Ready(result);
+            self.lock().stage = Stage::Ready(Box::new(result));
         }
-        let wakers = std::mem::take(&mut self.lock().wakers);
-        wakers.into_iter().for_each(Waker::wake);
+        let mut waiting = Vec::new();
+        self.lock().take_wakers(&mut waiting);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     fn take_shown(&self) -> Option<(Stage<R>, Vec<Callback<R>>)> {
         let mut state = self.lock();
         let has_come = matches!(state.stage, Stage::Arrived(_) | Stage::Ready(_));
-        if !has_come || state.callbacks.is_empty() {
+        if !has_come || !state.has_callbacks() {
             return None;
         }
-        let callbacks = std::mem::take(&mut state.callbacks);
+        let callbacks = std::mem::take(&mut state.extras().callbacks);
         Some((std::mem::replace(&mut state.stage, Stage::Shown), callbacks))
     }
 
@@ -227,19 +238,19 @@ impl<R: Payload> Cell<R> {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
             std::mem::forget(payload);
         }
-        Err(Error::Callback(Panic::new(&self.label.task(), message)))
+        Err(Error::Callback(Panic::new(&self.label().task(), message)))
     }
 
     /// The worker that it is on.
     pub(super) fn link(&self) -> Option<Arc<dyn Link>> {
-        match &self.lock().source {
-            Source::Unit(ticket) => ticket.link(),
-            Source::Nowhere | Source::Driver(..) => None,
+        match &self.lock().stage {
+            Stage::Pending(Source::Unit(ticket)) => ticket.link(),
+            _ => None,
         }
     }
 
     pub(super) fn label(&self) -> &Label {
-        &self.label
+        &self.unit.label
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -250,16 +261,15 @@ impl<R: Payload> Cell<R> {
     pub(super) fn cancel(self: &Arc<Self>) -> bool {
         let source = {
             let mut state = self.lock();
-            if !matches!(state.stage, Stage::Pending) {
-                return false;
-            }
+            let Stage::Pending(source) = &mut state.stage else { return false };
+            let source = std::mem::replace(source, Source::Nowhere);
             state.stage = Stage::Stopping;
-            if state.submitting {
-                // Whoever submits it stops it, and tells.
-                return true;
-            }
-            std::mem::replace(&mut state.source, Source::Nowhere)
+            source
         };
+        if let Source::Submitting = source {
+            // Whoever submits it stops it, and tells.
+            return true;
+        }
         // Stopped first: whoever hears that it is cancelled may rely on it that it never starts.
         source.stop();
         self.tell_cancelled();
@@ -267,9 +277,9 @@ impl<R: Payload> Cell<R> {
     }
 
     fn tell_cancelled(self: &Arc<Self>) {
-        let cancelled = Err(Error::Cancelled { task: self.label.task() });
+        let cancelled = Err(Error::Cancelled { task: self.label().task() });
         let mut waiting = Vec::new();
-        self.tell(self.lock(), Stage::Ready(cancelled), &mut waiting);
+        self.tell(self.lock(), Stage::Ready(Box::new(cancelled)), &mut waiting);
         waiting.into_iter().for_each(Waker::wake);
     }
 
@@ -280,9 +290,10 @@ impl<R: Payload> Cell<R> {
             // Kept, it would hold up whoever waits for all callbacks to have run.
             return;
         }
-        state.callbacks.push(callback);
+        let extras = state.extras();
+        extras.callbacks.push(callback);
         if let Ok(here) = Handle::try_current() {
-            state.runtime = Some(here);
+            extras.runtime = Some(here);
         }
         let late = matches!(state.stage, Stage::Arrived(_) | Stage::Ready(_));
         drop(state);
@@ -299,12 +310,12 @@ impl<R: Payload> Cell<R> {
             return Poll::Pending;
         }
         match std::mem::replace(&mut state.stage, Stage::Taken) {
-            Stage::Arrived(piece) => {
+            Stage::Arrived(results) => {
                 drop(state);
-                Poll::Ready(Some(single(&self.label, piece)))
+                Poll::Ready(Some(single(self.label(), *results)))
             }
-            Stage::Ready(result) => Poll::Ready(Some(result)),
-            Stage::Pending | Stage::Stopping | Stage::Shown | Stage::Taken => Poll::Ready(None),
+            Stage::Ready(result) => Poll::Ready(Some(*result)),
+            Stage::Pending(_) | Stage::Stopping | Stage::Shown | Stage::Taken => Poll::Ready(None),
         }
     }
 
@@ -322,29 +333,59 @@ impl<R: Payload> Cell<R> {
 impl<R> State<R> {
     /// The result is there, and all callbacks have seen it.
     fn is_settled(&self) -> bool {
-        !matches!(self.stage, Stage::Pending | Stage::Stopping | Stage::Shown) && self.callbacks.is_empty()
+        let is_here = !matches!(self.stage, Stage::Pending(_) | Stage::Stopping | Stage::Shown);
+        is_here && !self.has_callbacks()
+    }
+
+    fn has_callbacks(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| !extras.callbacks.is_empty())
+    }
+
+    fn extras(&mut self) -> &mut Extras<R> {
+        self.extras.get_or_insert_with(Box::default)
     }
 
     fn watch(&mut self, cx: &Context<'_>) {
-        if !self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.wakers.push(cx.waker().clone());
+        let others = self.extras.iter().flat_map(|extras| &extras.wakers);
+        if self.waker.iter().chain(others).any(|waker| waker.will_wake(cx.waker())) {
+            return;
+        }
+        let waker = cx.waker().clone();
+        if self.waker.is_none() {
+            self.waker = Some(waker);
+        } else {
+            self.extras().wakers.push(waker);
+        }
+    }
+
+    fn take_wakers(&mut self, waiting: &mut Vec<Waker>) {
+        waiting.extend(self.waker.take());
+        if let Some(extras) = &mut self.extras {
+            waiting.append(&mut extras.wakers);
         }
     }
 }
 
-impl<R: Payload> Sink for ArcCell<R> {
-    fn accept(&self, piece: Piece, waiting: &mut Vec<Waker>) {
-        drop(self.0.settle_as(Stage::Arrived(piece), waiting));
+impl<R> Default for Extras<R> {
+    fn default() -> Self {
+        Self { wakers: Vec::new(), callbacks: Vec::new(), runtime: None }
     }
 }
 
-/// The cell of a single call, as its sink.
-pub(super) struct ArcCell<R>(pub(super) Arc<Cell<R>>);
+impl<R: Payload> Job for Cell<R> {
+    fn unit(&self) -> &Unit {
+        &self.unit
+    }
+
+    fn accept(self: Arc<Self>, piece: Piece, waiting: &mut Vec<Waker>) {
+        drop(self.settle_as(Stage::Arrived(Box::new(piece.results)), waiting));
+    }
+}
 
 impl Source {
     fn stop(self) {
         match self {
-            Self::Nowhere => {}
+            Self::Nowhere | Self::Submitting => {}
             Self::Unit(ticket) => ticket.cancel(),
             Self::Driver(driver, driven) => {
                 // The task ends when its runtime comes to it; what it drives is stopped now.

@@ -10,7 +10,7 @@
 //! allows.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use super::feed::{Chunk, Feed, Lading, Portion};
 use super::outcome::Results;
 use super::pace::{CHUNK_BYTES, MOST_AHEAD, Options, Pace};
-use super::window::{ChunkSink, Hub, Window, Windows};
+use super::window::{ChunkJob, Hub, Window, Windows};
 use super::wishes::Wishes;
-use crate::dispatch::{Engine, Hold, LaneId, Piece, Unit};
+use crate::dispatch::{Demand, Engine, Hold, LaneId, Piece, Unit};
 use crate::error::{Error, Result};
 use crate::task::{Label, Task};
 
@@ -56,7 +56,7 @@ impl Flow {
     pub(super) fn new(engine: Arc<Engine>, task: Task, feed: Box<dyn Feed>) -> Self {
         let id = engine.fresh_id();
         let wishes = Wishes::new(engine.terms());
-        let (name, max) = (task.name(), engine.max_frame());
+        let (name, max) = (task.namer(), engine.max_frame());
         let label = Label { name, id, max, timeout: wishes.terms.timeout };
         Self {
             engine,
@@ -114,6 +114,11 @@ impl Flow {
 
     pub(super) fn label(&self) -> &Label {
         &self.label
+    }
+
+    /// The map as one unit, for a handle of its own. It is never submitted itself.
+    pub(super) fn unit(&self) -> Unit {
+        Unit::new(self.task, self.label.clone(), 0)
     }
 
     pub(super) fn engine(&self) -> &Arc<Engine> {
@@ -280,11 +285,12 @@ impl Flow {
         let is_held = self.hold.is_some();
         if elements > 0 {
             self.pace.largest = self.pace.largest.max(elements);
-            let sink = Arc::new(ChunkSink { hub: Arc::clone(&self.hub), number: self.windows.next_number() });
-            let (task, id, permit) = (self.task, self.label.id, Mutex::default());
+            let unit = Unit::new(self.task, self.label.clone(), elements);
+            unit.load(parcel, None);
+            let (hub, number) = (Arc::clone(&self.hub), self.windows.next_number());
             let (terms, start_by) = (self.wishes.terms, self.wishes.start_by());
-            let unit = Unit { task, id, parcel, elements, terms, start_by, sink, permit };
-            let ticket = self.engine.submit(unit, self.lane, is_held)?;
+            let demand = Demand { lane: self.lane, terms, start_by, is_held };
+            let ticket = self.engine.submit(Arc::new(ChunkJob { unit, hub, number }), demand)?;
             self.windows.push(Window::new(Some(ticket), elements));
             self.held += elements as usize;
             self.unsettled += 1;

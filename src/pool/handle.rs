@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::cell::Cell;
-use crate::dispatch::{Engine, Lookout};
+use crate::dispatch::{Engine, Lookout, Unit};
 use crate::error::{Error, Limit, Result};
 use crate::os;
-use crate::task::{Label, Payload};
+use crate::task::Payload;
 use crate::wait::{block_on, within};
 
 /// The number of a call, unique within its pool. Errors name it.
@@ -76,14 +76,15 @@ impl<R: Payload> TaskHandle<R> {
     }
 
     /// The handle of a call that failed before it was made.
-    pub(super) fn failed(label: Label, error: Error, engine: Arc<Engine>) -> Self {
-        let cell = Cell::new(label);
+    pub(super) fn failed(unit: Unit, error: Error, engine: Arc<Engine>) -> Self {
+        let cell = Cell::new(unit);
         cell.settle(Err(error));
         Self::new(cell, engine)
     }
 
-    pub(super) fn label(&self) -> &Label {
-        self.cell.label()
+    /// The same call once more, not submitted.
+    pub(super) fn unit(&self) -> Unit {
+        self.cell.blank()
     }
 
     /// Lets the call go on when the handle is dropped, as it does at first.

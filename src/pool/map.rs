@@ -119,7 +119,7 @@ impl<R: Payload> Map<R> {
     where
         Vec<R>: Payload,
     {
-        let cell = Cell::new(self.flow.label().clone());
+        let cell = Cell::new(self.flow.unit());
         let handle = TaskHandle::new(Arc::clone(&cell), Arc::clone(self.flow.engine()));
         let runtime = || callers_runtime().map_err(|cause| Error::start("start a thread to drive it", cause));
         let runtime = match self.flow.hold().and_then(|()| runtime()) {

@@ -9,11 +9,13 @@ use loom::future::block_on;
 use loom::thread;
 
 use super::cell::{Cell, Stop};
+use crate::dispatch::Unit;
 use crate::error::{Error, Result};
-use crate::task::Label;
+use crate::task::{Label, Task};
 
 fn cell() -> Arc<Cell<u32>> {
-    Cell::new(Label { name: "task", id: 1, max: 0, timeout: None })
+    let label = Label { name: || "task", id: 1, max: 0, timeout: None };
+    Cell::new(Unit::new(Task::of(|| 1_u32), label, 1))
 }
 
 /// Does something to the cell on a thread of its own.

@@ -6,8 +6,8 @@ use crate::task::{Label, Payload};
 use crate::wire::{Arriving, Fd, Parcel, Parts, Record, Records};
 
 /// The value of a single call.
-pub(super) fn single<R: Payload>(label: &Label, piece: Piece) -> Result<R> {
-    Results::new(piece).next(label).unwrap_or_else(|| Err(label.broken("there is no result".into())))
+pub(super) fn single<R: Payload>(label: &Label, results: Pieces) -> Result<R> {
+    Results::of(results, 1).next(label).unwrap_or_else(|| Err(label.broken("there is no result".into())))
 }
 
 /// The results of a piece, taken one by one.
@@ -26,11 +26,15 @@ enum State {
 
 impl Results {
     pub(super) fn new(piece: Piece) -> Self {
-        let state = match piece.results {
+        Self::of(piece.results, piece.elements)
+    }
+
+    fn of(results: Pieces, elements: u32) -> Self {
+        let state = match results {
             Pieces::Records(parcel) => State::Records(parcel),
             Pieces::Failed(error) => State::Failed(error),
         };
-        Self { state, left: piece.elements, taken: 0 }
+        Self { state, left: elements, taken: 0 }
     }
 
     pub(super) fn failed(error: Error) -> Self {

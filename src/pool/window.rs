@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::outcome::Results;
-use crate::dispatch::{Piece, Sink, Ticket};
+use crate::dispatch::{Job, Piece, Ticket, Unit};
 
 /// Chunks that are not settled, or whose results were not all taken, by their numbers.
 #[derive(Default)]
@@ -118,7 +118,9 @@ pub(super) struct Arrivals {
     pub(super) waker: Option<Waker>,
 }
 
-pub(super) struct ChunkSink {
+/// A chunk, as it is dispatched.
+pub(super) struct ChunkJob {
+    pub(super) unit: Unit,
     pub(super) hub: Arc<Hub>,
     pub(super) number: usize,
 }
@@ -129,8 +131,12 @@ impl Hub {
     }
 }
 
-impl Sink for ChunkSink {
-    fn accept(&self, piece: Piece, waiting: &mut Vec<Waker>) {
+impl Job for ChunkJob {
+    fn unit(&self) -> &Unit {
+        &self.unit
+    }
+
+    fn accept(self: Arc<Self>, piece: Piece, waiting: &mut Vec<Waker>) {
         let mut arrivals = self.hub.lock();
         arrivals.pieces.push((self.number, piece));
         waiting.extend(arrivals.waker.take());

@@ -106,7 +106,7 @@ impl ProcessBuilder {
         self.check(self.start_method.unwrap_or_else(start_method))?;
         let number = next_number();
         let task = Task::of(f);
-        let label = Label { name: task.name(), id: number, max: self.max_frame, timeout: None };
+        let label = Label { name: task.namer(), id: number, max: self.max_frame, timeout: None };
         let parcel = label.encode(&args, None)?;
         // A copy of this process would have them too, and never let go of their handles.
         drop(args);
@@ -174,7 +174,7 @@ impl ProcessBuilder {
         }
         self.check(StartMethod::Fork)?;
         let number = next_number();
-        let label = Label { name: type_name::<F>(), id: number, max: self.max_frame, timeout: None };
+        let label = Label { name: type_name::<F>, id: number, max: self.max_frame, timeout: None };
         let (life, pipes) = self.fork_off(number, label, |handles, out| call_once(f, handles, out))?;
         Ok(Process::new(life, pipes))
     }

@@ -147,6 +147,11 @@ impl Task {
         (self.0.name)()
     }
 
+    /// What tells it, in half the room.
+    pub(crate) fn namer(self) -> fn() -> &'static str {
+        self.0.name
+    }
+
     /// Where the descriptor lies, and what the worker must find there.
     pub(crate) fn reference(self) -> (i64, u64) {
         reference(self.0)

@@ -19,7 +19,8 @@ const NONE: &Parts = &Parts::new();
 /// What errors call a task by, and how large its results may be.
 #[derive(Debug, Clone)]
 pub(crate) struct Label {
-    pub(crate) name: &'static str,
+    /// Tells the path of its function.
+    pub(crate) name: fn() -> &'static str,
     pub(crate) id: u64,
     pub(crate) max: usize,
     /// How long it may run.
@@ -28,7 +29,7 @@ pub(crate) struct Label {
 
 impl Label {
     pub(crate) fn task(&self) -> String {
-        task_name(self.name, self.id)
+        task_name((self.name)(), self.id)
     }
 
     pub(crate) fn encode_error(&self, cause: String) -> Error {
@@ -48,7 +49,9 @@ impl Label {
         match catch_unwind(encode) {
             Ok(Ok(())) if record.len() + record.elsewhere() <= self.max => {
                 let (luggage, freight) = (Luggage::of(0, handles), Freight::of(0, record.take_parts()));
-                Ok(Parcel { records: record.into_bytes().into(), luggage, freight })
+                // In a buffer that is just as large it needs no second allocation before it is sent.
+                let records = record.into_bytes().into_boxed_slice().into();
+                Ok(Parcel { records, luggage, freight })
             }
             Ok(Ok(())) => {
                 let (task, size) = (self.task(), record.len() + record.elsewhere());

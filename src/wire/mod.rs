@@ -13,6 +13,7 @@ mod output;
 mod record;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod seldom;
 mod start_method;
 mod travel;
 mod value;

@@ -1,15 +1,13 @@
 //! Which unit goes to which worker.
 
 use super::alarms::Alarm;
-use super::{Action, Boards, Ledger, Sent, Stage, UnitId};
+use super::{Action, Boards, Condition, Ledger, Sent, Stage, UnitId, Worker};
 use crate::backend::WorkerId;
 use crate::os::SLOTS;
 use crate::wire::CallHead;
 
 /// Calls are sent ahead so that a worker has about this much to do while its replies travel.
 const AHEAD_NS: u64 = 200_000;
-/// Only units up to this size are sent ahead: a larger one would fill the pipe of a busy worker.
-const AHEAD_BYTES: usize = 64 * 1024;
 
 impl<T: Clone> Ledger<T> {
     /// How many units a worker may have at once.
@@ -18,32 +16,30 @@ impl<T: Clone> Ledger<T> {
         1 + ahead.clamp(1, SLOTS - 2)
     }
 
-    pub(super) fn assign(&mut self, out: &mut Vec<Action<T>>) {
+    /// Sends what waits as far as it can be; true if that was something.
+    pub(super) fn assign(&mut self, out: &mut Vec<Action<T>>) -> bool {
+        let mut sent = false;
         loop {
             while self.lanes.front().is_some_and(|unit| self.entry(*unit).is_none()) {
                 self.lanes.pop();
                 self.stale -= 1;
             }
-            let Some(unit) = self.lanes.front().copied() else { return };
-            let bytes = self.entry(unit).map_or(0, |entry| entry.bytes);
-            let Some(worker) = self.choose(bytes) else { return };
+            let Some(unit) = self.lanes.front().copied() else { return sent };
+            let is_light = self.entry(unit).is_some_and(|entry| entry.is_light);
+            let Some(worker) = self.choose(is_light) else { return sent };
             self.lanes.pop();
             self.send(worker, unit, out);
+            sent = true;
         }
     }
 
-    /// The worker that a unit of this size is best sent to now.
-    pub(super) fn choose(&mut self, bytes: usize) -> Option<WorkerId> {
-        if let Some(worker) = self.idle.pop() {
-            return Some(worker);
+    /// The worker that a unit is best sent to now. Only a light one is sent to a worker that is busy.
+    pub(super) fn choose(&mut self, is_light: bool) -> Option<WorkerId> {
+        if is_light && self.lets_idle() {
+            return self.least_busy();
         }
-        if bytes > AHEAD_BYTES {
-            return None;
-        }
-        let depth = self.depth();
-        let open = self.workers.iter().filter(|(_, worker)| self.is_open(worker));
-        let least = open.min_by_key(|(_, worker)| worker.calls.len());
-        least.filter(|(_, worker)| worker.calls.len() < depth).map(|(id, _)| *id)
+        let idle = self.take_idle().or_else(|| self.opened());
+        if idle.is_none() && is_light { self.least_busy() } else { idle }
     }
 
     pub(super) fn send(&mut self, id: WorkerId, unit: UnitId, out: &mut Vec<Action<T>>) {
@@ -57,9 +53,12 @@ impl<T: Clone> Ledger<T> {
         let elements = (entry.elements - entry.done).min(most - worker.taken);
         let head = CallHead { call, slot, elements };
         worker.calls.push_back(Sent { head, unit, received: 0 });
+        if worker.calls.len() == 1 {
+            self.at_work.push(id);
+        }
         entry.on = Some(id);
-        entry.overdue = None;
-        let (task, done, watched) = (entry.task.clone(), entry.done, entry.terms.are_watched());
+        entry.take_overdue();
+        let (task, done, watched) = (entry.task.clone(), entry.done, entry.terms().are_watched());
         out.push(Action::Send { worker: id, head, task, done, watched });
         self.alarms.clear(&mut worker.alarm);
         let mut is_spent = false;
@@ -75,11 +74,15 @@ impl<T: Clone> Ledger<T> {
     }
 
     /// Removes a call from its worker, and frees its slot.
-    pub(super) fn end_call(&mut self, worker: WorkerId, call: u64) -> Option<Sent> {
-        let worker = self.workers.get_mut(&worker)?;
+    pub(super) fn end_call(&mut self, id: WorkerId, call: u64) -> Option<Sent> {
+        let worker = self.workers.get_mut(&id)?;
         let at = worker.calls.iter().position(|sent| sent.head.call == call)?;
         let sent = worker.calls.remove(at)?;
         worker.free_slots |= 1 << sent.head.slot;
+        if worker.calls.is_empty() {
+            worker.condition = Condition::Fine;
+            self.at_work.retain(|other| *other != id);
+        }
         Some(sent)
     }
 
@@ -117,8 +120,9 @@ impl<T: Clone> Ledger<T> {
     /// A worker may have room now.
     pub(super) fn went_on(&mut self, id: WorkerId, boards: &impl Boards, out: &mut Vec<Action<T>>) {
         self.note_idle(id, out);
-        self.assign(out);
-        if self.idle.last() == Some(&id) {
+        // What is sent now, past this one, cannot be taken back yet.
+        let sent_nothing = !self.assign(out);
+        if sent_nothing && self.idle.last() == Some(&id) && !self.lets_idle() {
             self.steal(id, boards, out);
         }
         self.settle_phase(out);
@@ -126,7 +130,7 @@ impl<T: Clone> Ledger<T> {
 
     pub(super) fn note_idle(&mut self, id: WorkerId, out: &mut Vec<Action<T>>) {
         let Some(worker) = self.workers.get(&id) else { return };
-        if worker.stage != Stage::Ready || !worker.calls.is_empty() || self.idle.contains(&id) {
+        if worker.stage != Stage::Ready || !worker.calls.is_empty() || worker.condition == Condition::Idle {
             return;
         }
         if self.is_spent(worker) {
@@ -135,21 +139,48 @@ impl<T: Clone> Ledger<T> {
         if self.waits_for_another(worker) {
             return;
         }
+        let worker = self.workers.get_mut(&id).expect("it was just looked at");
+        worker.condition = Condition::Idle;
         self.idle.push(id);
         if let Some(limit) = self.rules.idle_timeout {
-            let worker = self.workers.get_mut(&id).expect("it was just looked at");
             self.alarms.set(&mut worker.alarm, self.now, limit, Alarm::Worker(id));
+        }
+    }
+
+    /// The worker that became idle last.
+    fn take_idle(&mut self) -> Option<WorkerId> {
+        let id = self.idle.pop()?;
+        self.workers.get_mut(&id).expect("an idle worker lives").condition = Condition::Fine;
+        Some(id)
+    }
+
+    /// A worker that had waited for another to be done, which is so since that one's calls were taken back.
+    fn opened(&self) -> Option<WorkerId> {
+        if self.at_work.len() == self.workers.len() {
+            return None;
+        }
+        let opened = |worker: &Worker| worker.calls.is_empty() && self.is_open(worker);
+        self.workers.iter().find(|(_, worker)| opened(worker)).map(|(id, _)| *id)
+    }
+
+    /// A worker that is not to be used any more.
+    pub(super) fn forget_idle(&mut self, id: WorkerId) {
+        self.idle.retain(|idle| *idle != id);
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.condition = Condition::Fine;
         }
     }
 
     /// Nothing waits, but another worker has more than it can do now: its last call comes here instead.
     pub(super) fn steal(&mut self, idle: WorkerId, boards: &impl Boards, out: &mut Vec<Action<T>>) {
-        let loaded = self.workers.iter().filter(|(_, worker)| worker.calls.len() > 1);
-        let Some((victim, worker)) = loaded.max_by_key(|(_, worker)| worker.calls.len()) else { return };
-        let (victim, last) = (*victim, &worker.calls[worker.calls.len() - 1]);
+        let Some(victim) = self.at_work.iter().copied().max_by_key(|id| self.workers[id].calls.len()) else {
+            return;
+        };
+        let calls = &self.workers[&victim].calls;
+        let Some(last) = calls.back().filter(|_| calls.len() > 1) else { return };
         let (head, unit) = (last.head, last.unit);
         if self.units[unit.key].wanted && self.take_back(victim, head, boards) {
-            self.idle.pop();
+            self.take_idle();
             self.send(idle, unit, out);
         }
     }

@@ -9,7 +9,8 @@
 use std::time::{Duration, Instant};
 
 use super::alarms::Alarm;
-use super::{Action, Boards, Entry, Killed, Ledger, Restart, Stage, UnitId};
+use super::entry::Entry;
+use super::{Action, Boards, Killed, Ledger, Restart, Stage, UnitId};
 use crate::backend::WorkerId;
 use crate::error::{Error, Limit};
 use crate::wire::CallHead;
@@ -29,7 +30,7 @@ impl<T: Clone> Ledger<T> {
     /// When `tick` has something to do next.
     pub(in crate::dispatch) fn next_tick(&self) -> Option<Instant> {
         let restart = self.restarts.iter().map(|restart| restart.at).min();
-        [restart, self.alarms.next(), self.pulse].into_iter().flatten().min()
+        [restart, self.alarms.next(), self.pulse, self.watch.at()].into_iter().flatten().min()
     }
 
     /// Does what was to be done by now, one thing at a time: true if there is more. What follows from one must have been done before the
@@ -50,34 +51,37 @@ impl<T: Clone> Ledger<T> {
         match self.alarms.pop_due(now) {
             Some(Alarm::Unit(unit)) => self.look_at_unit(unit, boards, out),
             Some(Alarm::Worker(worker)) => self.look_at_worker(worker, boards, out),
-            None => self.take_pulse(now, boards, out),
+            None if self.pulse.is_some_and(|due| due <= now) => self.take_pulse(now, boards, out),
+            None => self.look(now, boards, out),
         }
         self.next_tick().is_some_and(|next| next <= now)
     }
 
     /// Sets the alarm of a unit for the first moment at which one of its limits may be reached.
     pub(super) fn watch(&mut self, unit: UnitId) {
-        let entry = &self.units[unit.key];
-        let until_start = entry.start_by.map(|at| at.saturating_duration_since(self.now));
+        let Entry { on, limited: Some(limited), .. } = &mut self.units[unit.key] else { return };
+        let until_start = limited.start_by.map(|at| at.saturating_duration_since(self.now));
         // It may start this very moment.
-        let until_end = entry.on.and(entry.terms.timeout);
-        if let Some(after) = [until_start, until_end].into_iter().flatten().min() {
-            self.watch_after(unit, after);
-        } else if entry.alarm.is_some() {
-            self.alarms.clear(&mut self.units[unit.key].alarm);
+        let until_end = on.and(limited.terms.timeout);
+        match [until_start, until_end].into_iter().flatten().min() {
+            Some(after) => self.alarms.set(&mut limited.alarm, self.now, after, Alarm::Unit(unit)),
+            None => self.alarms.clear(&mut limited.alarm),
         }
     }
 
     fn watch_after(&mut self, unit: UnitId, after: Duration) {
-        self.alarms.set(&mut self.units[unit.key].alarm, self.now, after, Alarm::Unit(unit));
+        if let Some(limited) = &mut self.units[unit.key].limited {
+            self.alarms.set(&mut limited.alarm, self.now, after, Alarm::Unit(unit));
+        }
     }
 
     fn look_at_unit(&mut self, unit: UnitId, boards: &impl Boards, out: &mut Vec<Action<T>>) {
         let Some(entry) = self.units.get_mut(unit.key).filter(|entry| entry.serial == unit.serial) else {
             return;
         };
-        entry.alarm = None;
-        let (on, is_late) = (entry.on, entry.start_by.is_some_and(|at| at <= self.now));
+        let (on, Some(limited)) = (entry.on, &mut entry.limited) else { return };
+        limited.alarm = None;
+        let is_late = limited.start_by.is_some_and(|at| at <= self.now);
         match on {
             None if is_late => {
                 self.stale += 1;
@@ -96,10 +100,12 @@ impl<T: Clone> Ledger<T> {
 
     /// A unit that nobody has started fails.
     fn never_started(&mut self, unit: UnitId, out: &mut Vec<Action<T>>) {
-        let Entry { task, done, elements, .. } = self.remove(unit);
+        let entry = self.remove(unit);
+        let after = entry.terms().queue_timeout.unwrap_or_default();
+        let Entry { task, done, elements, .. } = entry;
         let elements = elements - done;
         self.stats.failed += u64::from(elements);
-        out.push(Action::TimedOut { task, first: done, elements, limit: Limit::Queue });
+        out.push(Action::TimedOut { task, first: done, elements, limit: Limit::Queue, after });
     }
 
     fn look_at_running(
@@ -111,22 +117,22 @@ impl<T: Clone> Ledger<T> {
         out: &mut Vec<Action<T>>,
     ) {
         let head = self.head_of(worker, unit);
-        let entry = &mut self.units[unit.key];
+        let Some(limited) = &mut self.units[unit.key].limited else { return };
         if has_started {
-            entry.start_by = None;
+            limited.start_by = None;
         }
-        let Some(limit) = entry.terms.timeout else { return self.watch(unit) };
+        let Some(limit) = limited.terms.timeout else { return self.watch(unit) };
         match boards.running(worker, head) {
             None => self.watch(unit),
-            Some((element, _)) if entry.overdue.is_some_and(|overdue| overdue.element == element) => {
+            Some((element, _)) if limited.overdue.is_some_and(|overdue| overdue.element == element) => {
                 self.escalate(worker, unit, head, boards, out);
             }
             Some((element, ran)) if ran >= limit && boards.expire(worker, head.slot, element) => {
-                entry.overdue = Some(Overdue { element, condemned: false });
+                limited.overdue = Some(Overdue { element, condemned: false });
                 self.watch_after(unit, self.rules.grace / 2);
             }
             Some((_, ran)) => {
-                entry.overdue = None;
+                limited.overdue = None;
                 // If its time is over and it is finished all the same, the next element has just begun.
                 let left = limit.checked_sub(ran).filter(|left| !left.is_zero());
                 self.watch_after(unit, left.unwrap_or(limit));
@@ -143,7 +149,8 @@ impl<T: Clone> Ledger<T> {
         boards: &impl Boards,
         out: &mut Vec<Action<T>>,
     ) {
-        let Some(overdue) = &mut self.units[unit.key].overdue else { return };
+        let limited = self.units[unit.key].limited.as_mut();
+        let Some(overdue) = limited.and_then(|limited| limited.overdue.as_mut()) else { return };
         if overdue.condemned {
             return self.kill(worker, Killed::Unwanted, out);
         }

@@ -22,7 +22,8 @@ impl<T: Clone> Ledger<T> {
         out: &mut Vec<Action<T>>,
     ) {
         let Some(mut worker) = self.workers.remove(&id) else { return };
-        self.idle.retain(|idle| *idle != id);
+        self.forget_idle(id);
+        self.at_work.retain(|other| *other != id);
         self.alarms.clear(&mut worker.alarm);
         let mut has_worked = worker.has_worked;
         // From the last to the first, so that those put back stand in their order again.
@@ -52,17 +53,16 @@ impl<T: Clone> Ledger<T> {
         let entry = &mut self.units[sent.unit.key];
         entry.on = None;
         if begun > 0 {
-            entry.start_by = None;
+            entry.has_begun();
         }
-        let late = entry.overdue.take().filter(|overdue| lost > 0 && overdue.element == begun);
-        if late.is_none() && lost > 0 && entry.wanted && entry.attempts < entry.terms.retries {
-            entry.attempts += 1;
-            entry.tried = entry.tried.max(lost);
+        let late = entry.take_overdue().filter(|overdue| lost > 0 && overdue.element == begun);
+        if late.is_none() && lost > 0 && entry.may_run_again(lost) {
             self.stats.retried += u64::from(lost);
             return self.wait_again(sent.unit);
         }
-        let (first, task, attempts) = (entry.done, entry.task.clone(), entry.attempts + 1);
+        let (first, task, attempts) = (entry.done, entry.task.clone(), entry.attempts() + 1);
         entry.settle(lost);
+        let after = entry.terms().timeout.unwrap_or_default();
         let wanted = entry.wanted;
         let is_over = entry.done >= entry.elements || !wanted;
         if wanted && lost > 0 {
@@ -74,7 +74,8 @@ impl<T: Clone> Ledger<T> {
                 out.push(Action::Died { worker, task, first, elements: died, attempts });
             }
             if late > 0 {
-                out.push(Action::TimedOut { task, first: first + died, elements: late, limit: Limit::Run });
+                let first = first + died;
+                out.push(Action::TimedOut { task, first, elements: late, limit: Limit::Run, after });
             }
         }
         if is_over { self.forget(sent.unit, out) } else { self.wait_again(sent.unit) }

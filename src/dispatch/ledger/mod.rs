@@ -13,6 +13,8 @@
 
 mod alarms;
 mod assign;
+mod awake;
+mod entry;
 mod limits;
 mod losses;
 mod phases;
@@ -32,10 +34,10 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use self::alarms::{AlarmId, Alarms};
-use self::limits::Overdue;
-use super::lanes::{LaneId, Lanes};
+use self::entry::Entry;
+use super::lanes::Lanes;
 use super::stats::Stats;
-use super::terms::{Rules, Terms};
+use super::terms::Rules;
 use crate::backend::{Vitals, WorkerId};
 use crate::error::{Error, Limit};
 use crate::os::Start;
@@ -77,7 +79,7 @@ pub(super) enum Action<T> {
     /// These elements had been begun by a worker that died, the last time of so many.
     Died { worker: WorkerId, task: T, first: u32, elements: u32, attempts: u32 },
     /// These elements did not start or end in time.
-    TimedOut { task: T, first: u32, elements: u32, limit: Limit },
+    TimedOut { task: T, first: u32, elements: u32, limit: Limit, after: Duration },
     /// The rest of a unit fails, and it is settled.
     Fail { task: T, first: u32, elements: u32, error: Error },
     /// Nobody wants this unit any more. It is the caller's to drop, outside of any lock.
@@ -121,44 +123,22 @@ pub(super) enum Phase {
     Broken,
 }
 
-struct Entry<T> {
-    task: T,
-    serial: u64,
-    lane: LaneId,
-    elements: u32,
-    done: u32,
-    bytes: usize,
-    /// The worker it is on, if it does not wait.
-    on: Option<WorkerId>,
-    wanted: bool,
-    terms: Terms,
-    /// It fails if it has not started by then.
-    start_by: Option<Instant>,
-    /// How often the first elements behind `done` have cost a worker.
-    attempts: u32,
-    /// How many elements that is so of.
-    tried: u32,
-    overdue: Option<Overdue>,
-    alarm: Option<AlarmId>,
-}
-
-impl<T> Entry<T> {
-    /// The next so many elements are settled.
-    fn settle(&mut self, elements: u32) {
-        self.done += elements;
-        self.tried = self.tried.saturating_sub(elements);
-        if self.tried == 0 {
-            self.attempts = 0;
-        }
-    }
-}
-
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
     Starting,
     Ready,
     /// Told that nothing more will come, or being ended.
     Ending,
+}
+
+/// How it goes for a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Fine,
+    /// It is one of those that idle.
+    Idle,
+    /// It does not come on, and gets nothing more until it answers.
+    Stuck,
 }
 
 /// Why the pool has killed a worker.
@@ -183,6 +163,7 @@ struct Worker {
     /// It takes the place of this one as soon as that is done.
     after: Option<WorkerId>,
     killed: Option<Killed>,
+    condition: Condition,
     life: pulse::Life,
     alarm: Option<AlarmId>,
 }
@@ -217,6 +198,9 @@ pub(super) struct Ledger<T> {
     workers: BTreeMap<WorkerId, Worker>,
     /// Workers with nothing to do, the one used last at the end: it is used again first.
     idle: Vec<WorkerId>,
+    /// Workers with calls.
+    at_work: Vec<WorkerId>,
+    watch: awake::Watch,
     restarts: Vec<Restart>,
     alarms: Alarms,
     /// When the workers are next asked for a sign of life.
@@ -226,6 +210,7 @@ pub(super) struct Ledger<T> {
     next: u64,
     /// Moving average of how long a unit keeps its worker.
     unit_ns: u64,
+    usual: awake::Usual,
     stats: Stats,
 }
 
@@ -246,12 +231,15 @@ impl<T: Clone> Ledger<T> {
             stale: 0,
             workers: BTreeMap::new(),
             idle: Vec::new(),
+            at_work: Vec::new(),
+            watch: awake::Watch::default(),
             restarts: Vec::new(),
             alarms: Alarms::default(),
             pulse: None,
             causes: Vec::new(),
             next: 1,
             unit_ns: ASSUMED_UNIT_NS,
+            usual: awake::Usual::default(),
             stats: Stats::default(),
         }
     }

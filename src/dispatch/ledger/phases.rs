@@ -1,7 +1,8 @@
 //! The pool as a whole: open, closing, terminated or broken, larger or smaller.
 
 use super::alarms::Alarms;
-use super::{Action, Killed, Ledger, Phase, Stage};
+use super::awake::Watch;
+use super::{Action, Condition, Killed, Ledger, Phase, Stage};
 use crate::dispatch::lanes::Lanes;
 use crate::error::Error;
 
@@ -57,7 +58,10 @@ impl<T: Clone> Ledger<T> {
         self.stale = 0;
         self.restarts.clear();
         self.idle.clear();
+        self.at_work.clear();
+        self.watch = Watch::default();
         for worker in self.workers.values_mut() {
+            worker.condition = Condition::Fine;
             worker.stage = Stage::Ending;
             worker.calls.clear();
             worker.alarm = None;
@@ -82,6 +86,10 @@ impl<T: Clone> Ledger<T> {
         if closing {
             self.restarts.clear();
         }
+        // Asked after every reply, and nearly always all of them are wanted.
+        if !closing && self.workers.len() <= self.target {
+            return;
+        }
         let mut surplus = if closing { usize::MAX } else { self.living().saturating_sub(self.target) };
         if surplus == 0 {
             return;
@@ -97,6 +105,7 @@ impl<T: Clone> Ledger<T> {
             };
             worker.stage = Stage::Ending;
             self.alarms.clear(&mut worker.alarm);
+            worker.condition = Condition::Fine;
             self.idle.retain(|idle| idle != id);
             surplus = surplus.saturating_sub(1);
             out.push(action);

@@ -1,24 +1,18 @@
 //! Units from their submission to their cancellation.
 
-use std::time::Instant;
-
-use super::{Action, Boards, Cancelled, Entry, Killed, Ledger, Phase, Refused, UnitId};
-use crate::dispatch::lanes::LaneId;
-use crate::dispatch::terms::Terms;
+use super::entry::{Entry, Limited};
+use super::{Action, Boards, Cancelled, Killed, Ledger, Phase, Refused, UnitId};
+use crate::dispatch::unit::Demand;
 use crate::error::Error;
 
 /// A unit that is to be queued.
 #[derive(Debug)]
 pub(in crate::dispatch) struct Submission<T> {
     pub(in crate::dispatch) task: T,
-    pub(in crate::dispatch) lane: LaneId,
     pub(in crate::dispatch) elements: u32,
-    pub(in crate::dispatch) bytes: usize,
-    pub(in crate::dispatch) terms: Terms,
-    /// It fails if it has not started by then.
-    pub(in crate::dispatch) start_by: Option<Instant>,
-    /// Its input holds the pool open.
-    pub(in crate::dispatch) is_held: bool,
+    /// It is small enough to be sent to a worker that is busy.
+    pub(in crate::dispatch) is_light: bool,
+    pub(in crate::dispatch) demand: Demand,
 }
 
 impl<T: Clone> Ledger<T> {
@@ -43,7 +37,8 @@ impl<T: Clone> Ledger<T> {
         submission: Submission<T>,
         out: &mut Vec<Action<T>>,
     ) -> Result<UnitId, Refused> {
-        let Submission { task, lane, elements, bytes, terms, start_by, is_held } = submission;
+        let Submission { task, elements, is_light, demand } = submission;
+        let Demand { lane, terms, start_by, is_held } = demand;
         if let Some(error) = self.refusal().filter(|_| !(is_held && self.phase == Phase::Closing)) {
             return Err(error);
         }
@@ -54,21 +49,16 @@ impl<T: Clone> Ledger<T> {
             lane,
             elements,
             done: 0,
-            bytes,
             on: None,
             wanted: true,
-            terms,
-            start_by,
-            attempts: 0,
-            tried: 0,
-            overdue: None,
-            alarm: None,
+            is_light,
+            limited: Limited::of(terms, start_by),
         };
         let unit = UnitId { key: self.units.insert(entry), serial };
         self.timed += usize::from(terms.timeout.is_some());
         self.stats.submitted += u64::from(elements);
         let others_wait = self.waiting() > 0;
-        let worker = if others_wait { None } else { self.choose(bytes) };
+        let worker = if others_wait { None } else { self.choose(is_light) };
         if let Some(worker) = worker {
             self.send(worker, unit, out);
         } else {
@@ -94,7 +84,8 @@ impl<T: Clone> Ledger<T> {
         if !entry.wanted {
             return Cancelled::TooLate;
         }
-        let (rest, on, kills) = (u64::from(entry.elements - entry.done), entry.on, entry.terms.kill_on_drop);
+        let (rest, on, kills) =
+            (u64::from(entry.elements - entry.done), entry.on, entry.terms().kill_on_drop);
         self.stats.cancelled += rest;
         let Some(worker) = on else {
             self.forget(unit, out);
@@ -152,8 +143,10 @@ impl<T: Clone> Ledger<T> {
     /// Takes a unit out, which is settled now.
     pub(super) fn remove(&mut self, unit: UnitId) -> Entry<T> {
         let mut entry = self.units.remove(unit.key);
-        self.alarms.clear(&mut entry.alarm);
-        self.timed -= usize::from(entry.terms.timeout.is_some());
+        if let Some(limited) = &mut entry.limited {
+            self.alarms.clear(&mut limited.alarm);
+            self.timed -= usize::from(limited.terms.timeout.is_some());
+        }
         entry
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::pulse::Life;
-use super::{Action, Boards, Ledger, Phase, Sent, Stage, Worker};
+use super::{Action, Boards, Condition, Ledger, Phase, Sent, Stage, Worker};
 use crate::backend::WorkerId;
 use crate::os::SLOTS;
 use crate::wire::Reply;
@@ -93,6 +93,7 @@ impl<T: Clone> Ledger<T> {
             outgrown: false,
             after,
             killed: None,
+            condition: Condition::Fine,
             life: Life::default(),
             alarm: None,
         };
@@ -139,11 +140,12 @@ impl<T: Clone> Ledger<T> {
             sent.ok_or_else(|| format!("it replied to call {}, which it does not have", reply.call))?;
         sent.take(&reply)?;
         worker.has_worked = true;
+        worker.condition = Condition::Fine;
         let unit = sent.unit;
         let entry = &mut self.units[unit.key];
         let first = entry.done;
         entry.settle(reply.elements);
-        entry.start_by = None;
+        entry.has_begun();
         if entry.wanted {
             self.stats.completed += u64::from(reply.elements);
             out.push(Action::Deliver { task: entry.task.clone(), first, reply });
@@ -171,6 +173,7 @@ impl<T: Clone> Ledger<T> {
             self.start_missing(out);
         }
         self.unit_ns = (self.unit_ns * 7 + reply.elapsed_ns) / 8;
+        self.usual.note(reply.elapsed_ns);
         self.went_on(id, boards, out);
     }
 
@@ -179,7 +182,7 @@ impl<T: Clone> Ledger<T> {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.stage = Stage::Ending;
         self.alarms.clear(&mut worker.alarm);
-        self.idle.retain(|idle| *idle != id);
+        self.forget_idle(id);
         self.open_successor(id, out);
     }
 

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Place};
 use super::store::Store;
+use crate::wire::seldom::Seldom;
 
 /// The parts of one element that lie in blocks, in their order. Shared by the calls that carry them, as a call may be sent again.
 pub(crate) type Parts = Vec<(u8, Arc<Block>)>;
 
 /// Parts by the number of their element, counted from 0, in that order. Most elements have none and do not stand here.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Freight(Vec<(u32, Parts)>);
+pub(crate) struct Freight(Seldom<(u32, Parts)>);
 
 /// What a frame says of one part that lies in a block.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -35,9 +36,10 @@ impl Freight {
         let mut freight = Self::default();
         for Stowed { element, part, place } in stowed {
             let block = (*part, Arc::new(store.argument(*place)));
-            match freight.0.last_mut() {
+            let all = freight.0.all();
+            match all.last_mut() {
                 Some((last, parts)) if last == element => parts.push(block),
-                _ => freight.0.push((*element, vec![block])),
+                _ => all.push((*element, vec![block])),
             }
         }
         freight
@@ -47,7 +49,7 @@ impl Freight {
     #[inline]
     pub(crate) fn add(&mut self, element: u32, parts: &mut Parts) {
         if !parts.is_empty() {
-            self.0.push((element, std::mem::take(parts)));
+            self.0.all().push((element, std::mem::take(parts)));
         }
     }
 
@@ -68,8 +70,9 @@ impl Freight {
     }
 
     fn find(&mut self, element: u32) -> Parts {
-        let place = self.0.binary_search_by_key(&element, |(element, _)| *element);
-        place.map(|place| std::mem::take(&mut self.0[place].1)).unwrap_or_default()
+        let all = self.0.all();
+        let place = all.binary_search_by_key(&element, |(element, _)| *element);
+        place.map(|place| std::mem::take(&mut all[place].1)).unwrap_or_default()
     }
 
     /// A share in those of so many elements behind the first `done`, which are counted from 0 again.

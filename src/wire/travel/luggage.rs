@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::fd::Fd;
 use crate::wire::blocks::Freight;
+use crate::wire::seldom::Seldom;
 
 /// A payload with the handles and the blocks of its elements.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +17,7 @@ pub(crate) struct Parcel {
 
 /// Handles by the number of their element, counted from 0, in that order. Most elements have none and do not stand here.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Luggage(Vec<(u32, Vec<Fd>)>);
+pub(crate) struct Luggage(Seldom<(u32, Vec<Fd>)>);
 
 impl Parcel {
     /// One that has no blocks.
@@ -48,7 +49,7 @@ impl Luggage {
     #[inline]
     pub(crate) fn add(&mut self, element: u32, handles: &mut Vec<Fd>) {
         if !handles.is_empty() {
-            self.0.push((element, std::mem::take(handles)));
+            self.0.all().push((element, std::mem::take(handles)));
         }
     }
 
@@ -71,8 +72,9 @@ impl Luggage {
     }
 
     fn find(&mut self, element: u32) -> Option<&mut Vec<Fd>> {
-        let place = self.0.binary_search_by_key(&element, |(element, _)| *element).ok()?;
-        Some(&mut self.0[place].1)
+        let all = self.0.all();
+        let place = all.binary_search_by_key(&element, |(element, _)| *element).ok()?;
+        Some(&mut all[place].1)
     }
 
     /// A share in the handles of so many elements behind the first `done`, which are counted from 0 again.

@@ -29,6 +29,7 @@ pub(super) enum Event {
 /// Lets all of it happen to a pool, which comes to its end then, and checks the invariants.
 pub(super) fn run(workers: usize, rules: Rules, events: impl IntoIterator<Item = Event>) {
     let mut world = World::with_rules(workers, rules);
+    world.has_been_quick();
     for event in events {
         apply(&mut world, event);
     }

@@ -44,6 +44,7 @@ impl Source<'_> {
             idle_timeout,
             grace: self.time(),
             heartbeat: Some(Duration::from_millis(400)),
+            cores: 1 + self.below(3),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The ledger by itself: no process, no thread, and a clock that the test steps.
 
+#[cfg(test)]
+mod awake;
 mod events;
 #[cfg(fuzzing)]
 mod fuzzed;

@@ -23,13 +23,14 @@ fn terms() -> impl Strategy<Value = Terms> {
 
 fn rules() -> impl Strategy<Value = Rules> {
     let idle = prop::option::of((1..100_u64).prop_map(Duration::from_millis));
-    (prop::option::of(1..4_u32), prop::option::of(0..3_usize), idle, 0..100_u64).prop_map(
-        |(max_tasks, min_workers, idle_timeout, grace)| Rules {
+    (prop::option::of(1..4_u32), prop::option::of(0..3_usize), idle, 0..100_u64, 1..4_usize).prop_map(
+        |(max_tasks, min_workers, idle_timeout, grace, cores)| Rules {
             max_tasks,
             min_workers: min_workers.or(idle_timeout.map(|_| 0)),
             idle_timeout,
             grace: Duration::from_millis(grace),
             heartbeat: Some(Duration::from_millis(400)),
+            cores,
         },
     )
 }

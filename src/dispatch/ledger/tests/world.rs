@@ -8,6 +8,7 @@ use super::super::{Action, Boards, Cancelled, Ledger, Submission, UnitId};
 use crate::backend::{Vitals, WorkerId};
 use crate::dispatch::lanes::LaneId;
 use crate::dispatch::terms::{Rules, Terms};
+use crate::dispatch::unit::Demand;
 use crate::error::{Error, Limit};
 use crate::os::Start;
 use crate::wire::{CallHead, Reply};
@@ -200,6 +201,11 @@ impl World {
         world
     }
 
+    /// Calls have been very short so far.
+    pub(super) fn has_been_quick(&mut self) {
+        (0..200).for_each(|_| self.ledger.usual.note(1_000));
+    }
+
     pub(super) fn make_all_ready(&mut self) {
         while !self.starting.is_empty() {
             self.make_ready(0);
@@ -225,7 +231,7 @@ impl World {
                     self.settle(unit, first, elements);
                     self.died.push((unit, attempts));
                 }
-                Action::TimedOut { task: unit, first, elements, limit } => {
+                Action::TimedOut { task: unit, first, elements, limit, .. } => {
                     self.settle(unit, first, elements);
                     self.timed_out.push((unit, first, limit));
                 }
@@ -244,6 +250,13 @@ impl World {
                     self.bury(worker);
                 }
             }
+        }
+        self.set_look();
+    }
+
+    fn set_look(&mut self) {
+        if self.ledger.needs_look() {
+            self.ledger.set_look(self.now);
         }
     }
 
@@ -267,8 +280,8 @@ impl World {
         let mut out = Vec::new();
         self.ledger.notice(self.now);
         let start_by = terms.queue_timeout.map(|limit| self.now + limit);
-        let (task, lane, bytes) = (unit, LaneId(lane), 10);
-        let submission = Submission { task, lane, elements, bytes, terms, start_by, is_held };
+        let demand = Demand { lane: LaneId(lane), terms, start_by, is_held };
+        let submission = Submission { task: unit, elements, is_light: true, demand };
         let id = self.ledger.submit(submission, &mut out);
         self.follow(out);
         match id {
