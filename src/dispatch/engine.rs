@@ -74,7 +74,7 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Cancels the unit: unless it was settled already, its sink hears nothing more of it.
+    /// Cancels the unit: unless it was settled already, its job hears nothing more of it.
     pub(crate) fn cancel(&self) {
         if os::forked() {
             return;

@@ -64,7 +64,7 @@ pub(crate) fn number_at<T: 'static>(bytes: &[u8]) -> Option<T> {
 
 /// Appends a number; false if the value is none.
 #[inline]
-pub(crate) fn put_number<T: 'static>(value: &T, out: &mut Vec<u8>) -> bool {
+pub(super) fn put_number<T: 'static>(value: &T, out: &mut Vec<u8>) -> bool {
     if is_number::<T>() {
         out.extend_from_slice(&number_word(value)[..size_of::<T>()]);
     }
